@@ -1,0 +1,134 @@
+package config
+
+import "time"
+
+// Kioskd is the configuration of the ceremony program.
+type Kioskd struct {
+	Perm    string  `json:"perm"` // folder that survives a restart; nothing outside it is written
+	Journal Journal `json:"journal"`
+	Tokend  string  `json:"tokend"` // tokend's socket; kioskd dials it
+	Outbox  string  `json:"outbox"` // socket that kioskd listens on for syncd
+	Panel   Panel   `json:"panel"`
+	Profile Profile `json:"profile"`
+	Kiosk   Kiosk   `json:"kiosk"`
+	Office  string  `json:"office"` // name of the counter office, as in the profile's list
+	Keys    Keys    `json:"keys"`
+	Trust   Trust   `json:"trust"`
+	CA      CAName  `json:"ca"`
+
+	IdleTimeout Duration `json:"idle_timeout"` // back to the first screen after so long without a touch
+	Clock       Clock    `json:"clock"`
+	Language    string   `json:"language"` // first language of the screens: "fa" or "en"
+}
+
+// Journal says where the two copies of the record log lie and how much room
+// is filled with zeros at first start.
+type Journal struct {
+	Dir          string `json:"dir"`
+	SegmentBytes int64  `json:"segment_bytes"` // a multiple of 4096
+	Segments     int    `json:"segments"`
+}
+
+// Panel names the display. Kind "socket" is the only one so far: a Unix socket
+// that kioskd dials; the other end draws the pixels.
+type Panel struct {
+	Kind   string `json:"kind"`
+	Path   string `json:"path"`
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+}
+
+// Profile names the country and CA rules, their detached Ed25519 signature and
+// the public key that must have made it.
+type Profile struct {
+	File         string `json:"file"`
+	Signature    string `json:"signature"`
+	PublisherKey string `json:"publisher_key"`
+}
+
+// Kiosk names this box: ID in attestations and logs, Number in receipts.
+type Kiosk struct {
+	ID     string `json:"id"`
+	Number uint32 `json:"number"` // 1 or more
+}
+
+// Keys are the kiosk's own key files: the RA key that signs the nested message,
+// with its certificate and chain, and the receipt key.
+type Keys struct {
+	RA      RAKey `json:"ra"`
+	Receipt File  `json:"receipt"`
+}
+
+// RAKey is a private key (PKCS#8 PEM) with its certificate and chain (PEM).
+type RAKey struct {
+	Key         string `json:"key"`
+	Certificate string `json:"certificate"`
+	Chain       string `json:"chain"`
+}
+
+// File is one key file.
+type File struct {
+	Key string `json:"key"`
+}
+
+// Trust is what the kiosk knows of revoked certificates.
+type Trust struct {
+	CRL string `json:"crl"` // DER or PEM file, checked against the profile's anchors
+}
+
+// CAName names the CA that requests are addressed to.
+type CAName struct {
+	Recipient string `json:"recipient"` // common name of a CA certificate in the profile's anchors
+}
+
+// Clock says where the time of day comes from. Source "system" is the system's
+// clock. Source "file" is the system's clock plus the seconds in the file Path,
+// read again each time (see ReadOffset); it is for the desk and for tests.
+type Clock struct {
+	Source string `json:"source"`
+	Path   string `json:"path,omitempty"` // only with source "file"
+}
+
+// Validate names every bad key.
+func (k *Kioskd) Validate() error {
+	var c checker
+	c.path("perm", k.Perm)
+	c.path("journal.dir", k.Journal.Dir)
+	c.within("journal.segment_bytes", k.Journal.SegmentBytes, 64<<10, 1<<30)
+	if k.Journal.SegmentBytes%4096 != 0 {
+		c.bad("journal.segment_bytes", "%d is not a multiple of 4096", k.Journal.SegmentBytes)
+	}
+	c.within("journal.segments", int64(k.Journal.Segments), 1, 65536)
+	c.socket("tokend", k.Tokend)
+	c.socket("outbox", k.Outbox)
+	c.oneOf("panel.kind", k.Panel.Kind, "socket")
+	c.socket("panel.path", k.Panel.Path)
+	c.within("panel.width", int64(k.Panel.Width), 320, 7680)
+	c.within("panel.height", int64(k.Panel.Height), 240, 4320)
+	c.path("profile.file", k.Profile.File)
+	c.path("profile.signature", k.Profile.Signature)
+	c.path("profile.publisher_key", k.Profile.PublisherKey)
+	c.name("kiosk.id", k.Kiosk.ID)
+	c.within("kiosk.number", int64(k.Kiosk.Number), 1, 1<<32-1)
+	c.text("office", k.Office)
+	c.path("keys.ra.key", k.Keys.RA.Key)
+	c.path("keys.ra.certificate", k.Keys.RA.Certificate)
+	c.path("keys.ra.chain", k.Keys.RA.Chain)
+	c.path("keys.receipt.key", k.Keys.Receipt.Key)
+	c.path("trust.crl", k.Trust.CRL)
+	c.text("ca.recipient", k.CA.Recipient)
+	c.duration("idle_timeout", k.IdleTimeout, time.Second, time.Hour)
+	k.Clock.check(&c)
+	c.oneOf("language", k.Language, "fa", "en")
+	return c.err()
+}
+
+func (k Clock) check(c *checker) {
+	c.oneOf("clock.source", k.Source, "system", "file")
+	switch {
+	case k.Source == "file":
+		c.path("clock.path", k.Path)
+	case k.Path != "":
+		c.bad("clock.path", "only allowed with clock.source \"file\"")
+	}
+}
