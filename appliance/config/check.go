@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -21,22 +20,18 @@ func (e *KeyError) Error() string { return fmt.Sprintf("config: key %q: %s", e.K
 // Duration is a time.Duration written as a string, e.g. "1m30s".
 type Duration time.Duration
 
-// UnmarshalJSON reads the string form of time.ParseDuration.
-func (d *Duration) UnmarshalJSON(data []byte) error {
-	var s string
-	if err := json.Unmarshal(data, &s); err != nil {
-		return fmt.Errorf("duration %s: want a string like \"90s\"", data)
-	}
-	v, err := time.ParseDuration(s)
+// UnmarshalText reads the form of time.ParseDuration.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
 	if err != nil {
-		return err
+		return fmt.Errorf("%q is not a duration like \"90s\"", b)
 	}
 	*d = Duration(v)
 	return nil
 }
 
-// MarshalJSON writes the string form.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+// MarshalText writes the same form.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.Std().String()), nil }
 
 // Std returns the value as a time.Duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }

@@ -10,6 +10,7 @@ package strictjson
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,6 +81,14 @@ func walk(dec *json.Decoder, t reflect.Type, path string, depth int) error {
 		}
 		_, err := dec.Token()
 		return err
+	}
+	// encoding/json does not say under which key a text did not parse.
+	if text, ok := tok.(string); ok && t != nil {
+		if u, ok := reflect.New(t).Interface().(encoding.TextUnmarshaler); ok {
+			if err := u.UnmarshalText([]byte(text)); err != nil {
+				return fmt.Errorf("key %q: %w", path, err)
+			}
+		}
 	}
 	return nil
 }
