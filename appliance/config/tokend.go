@@ -12,17 +12,17 @@ import (
 type Tokend struct {
 	Socket     string   `json:"socket"` // socket that tokend listens on for kioskd
 	USB        USB      `json:"usb"`
-	ModuleDirs []string `json:"module_dirs"` // searched, in order, for the catalogue's module file names
-	Modules    []Module `json:"modules"`     // modules that need an exact path or an environment
+	ModuleDirs []string `json:"module_dirs,omitempty"` // optional; searched, in order, for the catalogue's module file names
+	Modules    []Module `json:"modules,omitempty"`     // optional; modules that need an exact path or an environment
 	Desk       *Desk    `json:"desk,omitempty"`
 }
 
 // USB says whether real USB is watched and which port has which role.
 type USB struct {
 	Enabled bool     `json:"enabled"`
-	Sysfs   string   `json:"sysfs"`  // root of sysfs, "/sys"
-	Rescan  Duration `json:"rescan"` // a lost uevent is healed after so long
-	Ports   []Port   `json:"ports"`  // a port that is not listed has the role "other"
+	Sysfs   string   `json:"sysfs"`           // root of sysfs, "/sys"
+	Rescan  Duration `json:"rescan"`          // a lost uevent is healed after so long
+	Ports   []Port   `json:"ports,omitempty"` // a port that is not listed has the role "other"
 }
 
 // Port gives the sysfs name of a port ("1-1.2") a role.
@@ -48,10 +48,10 @@ type Desk struct {
 // DeskDevice stands for one token on the bench.
 type DeskDevice struct {
 	Key     string            `json:"key"`
-	Role    string            `json:"role"`    // citizen, officer or other
-	VID     Hex16             `json:"vid"`     // four hexadecimal digits
-	PID     Hex16             `json:"pid"`     // four hexadecimal digits
-	Classes []Hex8            `json:"classes"` // interface classes, two hexadecimal digits each
+	Role    string            `json:"role"`              // citizen, officer or other
+	VID     Hex16             `json:"vid"`               // four hexadecimal digits
+	PID     Hex16             `json:"pid"`               // four hexadecimal digits
+	Classes []Hex8            `json:"classes,omitempty"` // interface classes, two hexadecimal digits each
 	Model   string            `json:"model,omitempty"`
 	Module  string            `json:"module,omitempty"` // path; none = only the catalogue can make it supported
 	Env     map[string]string `json:"env,omitempty"`
