@@ -1,0 +1,3 @@
+// Package usbtest is a machine with USB ports for tests: a folder that looks
+// like sysfs, into which devices are plugged, with uevents that can get lost.
+package usbtest
