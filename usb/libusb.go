@@ -10,11 +10,11 @@ import (
 type place struct{ bus, address int }
 
 // listLibusb asks a new libusb context for all devices.
-func listLibusb() (map[place]bool, error) { return list(gousb.NewContext) }
+func listLibusb() (map[place]bool, error) { return listWith(gousb.NewContext) }
 
-// list is guarded, as gousb panics where libusb cannot start: no /dev/bus/usb,
+// listWith is guarded, as gousb panics where libusb cannot start: no /dev/bus/usb,
 // no right to it, or no file descriptor left.
-func list(newContext func() *gousb.Context) (seen map[place]bool, err error) {
+func listWith(newContext func() *gousb.Context) (seen map[place]bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			seen, err = nil, fmt.Errorf("%w: libusb: %v", ErrUnavailable, r)

@@ -17,7 +17,7 @@ import (
 )
 
 func TestGuardAgainstPanic(t *testing.T) {
-	seen, err := list(func() *gousb.Context { panic("libusb: input/output error [code -99]") })
+	seen, err := listWith(func() *gousb.Context { panic("libusb: input/output error [code -99]") })
 	if seen != nil || !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "code -99") {
 		t.Errorf("%v, %v", seen, err)
 	}

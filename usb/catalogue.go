@@ -1,0 +1,219 @@
+package usb
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Answer is yes, no or not known. Of arm64 modules, "no" means that none was
+// found, not that none can exist.
+type Answer string
+
+const (
+	Yes     Answer = "yes"
+	No      Answer = "no"
+	Unknown Answer = "?"
+)
+
+// Confidence in the ids of a model: H primary source, M one credible source,
+// L a hint, ? none.
+type Confidence string
+
+// confidences in the order of trust.
+var confidences = []Confidence{"H", "M", "L", "?"}
+
+// Model is one row of the catalogue.
+type Model struct {
+	Name       string
+	VID        uint16   // 0 = not known
+	PIDs       []uint16 // none = not known; the model is then never matched
+	Classes    ClassRule
+	Modules    []string // PKCS#11 modules in the order to try: file names, or absolute paths
+	PCSC       Answer   // reached through the PC/SC daemon
+	ARM64      Answer   // a module for 64-bit ARM Linux is known
+	Confidence Confidence
+	Note       string
+}
+
+// ClassRule is what is known of a model's interface classes: one of OneOf must
+// be there and Not must not; with both empty nothing is known and all pass.
+type ClassRule struct {
+	OneOf []uint8
+	Not   []uint8
+}
+
+func (r ClassRule) match(d Device) bool {
+	return (len(r.OneOf) == 0 || slices.ContainsFunc(r.OneOf, d.HasClass)) && !slices.ContainsFunc(r.Not, d.HasClass)
+}
+
+// Catalogue is the list of known models.
+type Catalogue struct{ models []Model }
+
+//go:embed catalogue.csv
+var catalogueCSV []byte
+
+var builtIn = sync.OnceValues(func() (*Catalogue, error) { return LoadCatalogue(bytes.NewReader(catalogueCSV)) })
+
+// BuiltIn returns the catalogue that is part of the program.
+func BuiltIn() (*Catalogue, error) { return builtIn() }
+
+// Models returns all rows, also those without USB ids.
+func (c *Catalogue) Models() []Model { return slices.Clone(c.models) }
+
+// Lookup returns the models that d may be: same vendor and product id, and the
+// interface classes agree. The most trusted row comes first. A device whose
+// descriptors could not be read matches nothing.
+func (c *Catalogue) Lookup(d Device) []Model {
+	if d.VID == 0 || d.Problem != "" || len(d.Interfaces) == 0 {
+		return nil
+	}
+	var found []Model
+	for _, m := range c.models {
+		if m.VID == d.VID && slices.Contains(m.PIDs, d.PID) && m.Classes.match(d) {
+			found = append(found, m)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Model) int {
+		return slices.Index(confidences, a.Confidence) - slices.Index(confidences, b.Confidence)
+	})
+	return found
+}
+
+var header = []string{"model", "vid", "pids", "classes", "modules", "pcsc", "arm64", "confidence", "note"}
+
+// maxCatalogue bounds a catalogue file.
+const maxCatalogue = 1 << 20
+
+// LoadCatalogue reads a catalogue (CSV, RFC 4180; the columns are those of the
+// header line) and refuses it as a whole if a row is wrong; the error names the
+// line. Lists in a cell are separated by one space, numbers are lower-case
+// hexadecimal, "?" means not known. A class with "!" before it must be absent.
+func LoadCatalogue(r io.Reader) (*Catalogue, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxCatalogue+1))
+	if err != nil {
+		return nil, fmt.Errorf("usb: catalogue: %w", err)
+	}
+	if len(data) > maxCatalogue {
+		return nil, fmt.Errorf("usb: catalogue: larger than %d bytes", maxCatalogue)
+	}
+	cr := csv.NewReader(bytes.NewReader(data))
+	cr.FieldsPerRecord = len(header)
+	head, err := cr.Read()
+	if err != nil {
+		return nil, fmt.Errorf("usb: catalogue: %w", err)
+	}
+	if !slices.Equal(head, header) {
+		return nil, fmt.Errorf("usb: catalogue: line 1: columns %q, want %q", head, header)
+	}
+	c := &Catalogue{}
+	names := map[string]bool{}
+	for {
+		rec, err := cr.Read()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("usb: catalogue: %w", err)
+		}
+		line, _ := cr.FieldPos(0)
+		m, err := parseModel(rec)
+		if err == nil && names[m.Name] {
+			err = errors.New("model given twice")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("usb: catalogue: line %d (%q): %w", line, rec[0], err)
+		}
+		names[m.Name] = true
+		c.models = append(c.models, m)
+	}
+	if len(c.models) == 0 {
+		return nil, errors.New("usb: catalogue: no rows")
+	}
+	return c, nil
+}
+
+func parseModel(rec []string) (Model, error) {
+	m := Model{Name: rec[0], PCSC: Answer(rec[5]), ARM64: Answer(rec[6]), Confidence: Confidence(rec[7]), Note: rec[8]}
+	if m.Name == "" || printable(m.Name) != m.Name {
+		return Model{}, errors.New("model is empty or not printable")
+	}
+	if rec[1] != "" {
+		v, err := hex(rec[1], 4)
+		if err != nil || v == 0 {
+			return Model{}, fmt.Errorf("vid %q is not four hexadecimal digits", rec[1])
+		}
+		m.VID = uint16(v)
+	}
+	for _, s := range split(rec[2]) {
+		v, err := hex(s, 4)
+		if err != nil {
+			return Model{}, fmt.Errorf("pid %q is not four hexadecimal digits", s)
+		}
+		if slices.Contains(m.PIDs, uint16(v)) {
+			return Model{}, fmt.Errorf("pid %q given twice", s)
+		}
+		m.PIDs = append(m.PIDs, uint16(v))
+	}
+	if m.VID == 0 && m.PIDs != nil {
+		return Model{}, errors.New("pids without a vid")
+	}
+	if rec[3] != "?" {
+		for _, s := range split(rec[3]) {
+			digits, not := strings.CutPrefix(s, "!")
+			v, err := hex(digits, 2)
+			if err != nil {
+				return Model{}, fmt.Errorf("class %q is not two hexadecimal digits", s)
+			}
+			if not {
+				m.Classes.Not = append(m.Classes.Not, uint8(v))
+			} else {
+				m.Classes.OneOf = append(m.Classes.OneOf, uint8(v))
+			}
+		}
+		if rec[3] == "" {
+			return Model{}, errors.New("classes are empty; not known is \"?\"")
+		}
+	}
+	for _, s := range split(rec[4]) {
+		if s == "" || s != filepath.Clean(s) || !filepath.IsAbs(s) && s != filepath.Base(s) || s[0] == '.' {
+			return Model{}, fmt.Errorf("module %q is neither a file name nor a clean absolute path", s)
+		}
+		m.Modules = append(m.Modules, s)
+	}
+	for _, a := range []Answer{m.PCSC, m.ARM64} {
+		if a != Yes && a != No && a != Unknown {
+			return Model{}, fmt.Errorf("%q is not yes, no or ?", a)
+		}
+	}
+	if !slices.Contains(confidences, m.Confidence) {
+		return Model{}, fmt.Errorf("confidence %q is not H, M, L or ?", m.Confidence)
+	}
+	if bare := strings.ReplaceAll(m.Note, "\u200c", ""); printable(bare) != bare { // Persian needs the non-joiner
+		return Model{}, errors.New("note is not printable")
+	}
+	return m, nil
+}
+
+// split splits a cell; the empty cell is no list.
+func split(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, " ")
+}
+
+func hex(s string, digits int) (uint64, error) {
+	if len(s) != digits || strings.ToLower(s) != s {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseUint(s, 16, 4*digits)
+}
