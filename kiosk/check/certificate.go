@@ -127,12 +127,9 @@ func path(in Input, r *Result) {
 
 // chainAt verifies the leaf as it would have been at a time.
 func chainAt(in Input, at time.Time) ([]*x509.Certificate, error) {
-	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	for _, a := range in.Profile.Anchors {
-		roots.AddCert(a.Certificate)
-	}
-	for _, c := range in.Profile.Chain {
-		between.AddCert(c.Certificate)
+	roots, between := in.Profile.Pool(), x509.NewCertPool()
+	for _, c := range in.Profile.Intermediates() {
+		between.AddCert(c)
 	}
 	for _, c := range in.Extra[:min(len(in.Extra), MaxExtra)] {
 		if c.IsCA && bits(c.PublicKey) <= maxParsedBits {

@@ -11,11 +11,11 @@ import (
 // Object is one thing on the token: a certificate, a key, or both as the token
 // layer joined them.
 type Object struct {
-	ID          []byte // CKA_ID
-	Label       string
-	Certificate []byte // DER, empty for a bare key
-	PublicKey   []byte // SPKI DER if the token tells it
-	HasPrivate  bool
+	ID             []byte // CKA_ID
+	Label          string
+	CertificateDER []byte // empty for a bare key
+	PublicKeyDER   []byte // SubjectPublicKeyInfo if the token tells it
+	HasPrivate     bool
 }
 
 // Candidate is a holder's certificate that could be renewed.
@@ -50,13 +50,13 @@ func Choose(p *profile.Profile, objects []Object, loggedIn bool, clock Clock) Ch
 	var c Choice
 	objects = objects[:min(len(objects), maxObjects)]
 	for i, o := range objects {
-		if len(o.Certificate) == 0 {
+		if len(o.CertificateDER) == 0 {
 			continue
 		}
-		cert, err := ParseCertificate(o.Certificate)
+		cert, err := ParseCertificate(o.CertificateDER)
 		switch {
 		case err != nil:
-			c.add(TokenUnreadable, Warn, "object %d: %v", i, err)
+			c.add(TokenBadCertificate, Warn, "object %d: %v", i, err)
 		case cert.IsCA:
 			c.CAs = append(c.CAs, cert)
 		case slices.ContainsFunc(c.Holders, cert.Equal):
@@ -96,13 +96,13 @@ func Choose(p *profile.Profile, objects []Object, loggedIn bool, clock Clock) Ch
 func (c *Choice) join(objects []Object, cert *x509.Certificate, at int) {
 	mismatch := false
 	for _, o := range objects {
-		if !o.HasPrivate || len(o.ID) == 0 && len(o.PublicKey) == 0 {
+		if !o.HasPrivate || len(o.ID) == 0 && len(o.PublicKeyDER) == 0 {
 			continue
 		}
 		sameID := len(o.ID) > 0 && bytes.Equal(o.ID, objects[at].ID)
-		sameKey := bytes.Equal(o.PublicKey, cert.RawSubjectPublicKeyInfo)
+		sameKey := bytes.Equal(o.PublicKeyDER, cert.RawSubjectPublicKeyInfo)
 		switch {
-		case sameKey, sameID && len(o.PublicKey) == 0:
+		case sameKey, sameID && len(o.PublicKeyDER) == 0:
 			for i := range c.Candidates {
 				if c.Candidates[i].Certificate.Equal(cert) {
 					c.Candidates[i].HasPrivate = true
@@ -121,7 +121,7 @@ func (c *Choice) join(objects []Object, cert *x509.Certificate, at int) {
 // bareKeys lists private keys to which no certificate belongs.
 func (c *Choice) bareKeys(objects []Object) {
 	for i, o := range objects {
-		if !o.HasPrivate || len(o.Certificate) > 0 {
+		if !o.HasPrivate || len(o.CertificateDER) > 0 {
 			continue
 		}
 		if !slices.ContainsFunc(c.Candidates, func(one Candidate) bool {
@@ -136,8 +136,8 @@ func (c *Choice) bareKeys(objects []Object) {
 }
 
 func belongs(key Object, id []byte, cert *x509.Certificate) bool {
-	if len(key.PublicKey) > 0 {
-		return bytes.Equal(key.PublicKey, cert.RawSubjectPublicKeyInfo)
+	if len(key.PublicKeyDER) > 0 {
+		return bytes.Equal(key.PublicKeyDER, cert.RawSubjectPublicKeyInfo)
 	}
 	return len(id) > 0 && bytes.Equal(key.ID, id)
 }

@@ -41,7 +41,7 @@ func Officer(p *profile.Profile, cert *x509.Certificate, office string, holder H
 			f.add(OfficerTraining, Refuse, "training was due %s", stamp(who.TrainingUntil))
 		}
 		if clock.Now.After(cert.NotAfter) || clock.Now.Before(cert.NotBefore) {
-			f.add(OfficerExpired, Refuse, "certificate valid %s to %s", stamp(cert.NotBefore), stamp(cert.NotAfter))
+			f.add(OfficerCertificate, Refuse, "certificate valid %s to %s", stamp(cert.NotBefore), stamp(cert.NotAfter))
 		}
 	}
 	if officerRevoked(p, cert, crls) {

@@ -31,13 +31,13 @@ func PIN(p *profile.Profile, s PINState, c Consent) Findings {
 	case s.Locked || tries == 0:
 		f.add(PINLocked, Refuse, "no tries left")
 	case tries > 0 && tries <= max(1, p.PIN.StopAt):
-		f.add(PINLastTry, Refuse, "%d tries left", tries)
+		f.add(PINFinal, Refuse, "%d tries left", tries)
 	case few && !(c.Holder && c.Officer):
-		f.add(PINConsent, Refuse, "%d tries left (-1: not known)", tries)
+		f.add(PINLow, Refuse, "%d tries left (-1: not known)", tries)
 	case few:
-		f.add(PINFewTries, Warn, "%d tries left (-1: not known), both consented", tries)
+		f.add(PINConsented, Warn, "%d tries left (-1: not known), both consented", tries)
 	case tries < 0:
-		f.add(PINUnknown, Info, "the token does not count aloud")
+		f.add(PINUncounted, Info, "the token does not count aloud")
 	}
 	return f
 }

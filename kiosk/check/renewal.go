@@ -152,6 +152,6 @@ func window(in Input, r *Result) {
 		r.add(WindowEarly, in.Clock.against(), "opens %s", stamp(opens))
 	}
 	if in.Clock.Now.After(r.LatestSync) && !in.Clock.Now.After(in.Leaf.NotAfter) {
-		r.add(WindowLate, Warn, "latest time for syncing was %s", stamp(r.LatestSync))
+		r.add(SyncLate, Warn, "latest time for syncing was %s", stamp(r.LatestSync))
 	}
 }

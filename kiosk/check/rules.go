@@ -19,7 +19,7 @@ const (
 	// A token with keys but without any certificate for them is refused.
 	TokenNoCertificate = "TOKEN-NO-CERT"
 	// An object that claims to be a certificate and cannot be read is passed over with a warning.
-	TokenUnreadable = "TOKEN-UNREADABLE"
+	TokenBadCertificate = "TOKEN-BAD-CERT"
 	// A certificate without its private key on the token is passed over.
 	TokenCertificateOnly = "TOKEN-CERT-ONLY"
 	// A key without a certificate is left alone.
@@ -113,7 +113,7 @@ const (
 	// Where the CA has published no renewal window, any day will do.
 	WindowUnknown = "WINDOW-UNKNOWN"
 	// After the latest time for syncing, the request has to be delivered at once.
-	WindowLate = "WINDOW-LATE"
+	SyncLate = "SYNC-LATE"
 	// If no signal tells a first renewal from a later one, it counts as first.
 	RenewalUnknown = "RENEWAL-UNKNOWN"
 	// A later renewal can be made from home.
@@ -135,13 +135,13 @@ const (
 	// A locked PIN is not tried.
 	PINLocked = "PIN-LOCKED"
 	// With the profile's last tries left nothing is sent to the token, whoever consents.
-	PINLastTry = "PIN-LAST-TRY"
+	PINFinal = "PIN-FINAL"
 	// With few tries left holder and officer both have to consent.
-	PINConsent = "PIN-CONSENT"
+	PINLow = "PIN-LOW"
 	// With few tries left and both consents, the PIN is sent with a warning.
-	PINFewTries = "PIN-FEW-TRIES"
+	PINConsented = "PIN-CONSENTED"
 	// A token that does not tell the tries left is used, and this is recorded.
-	PINUnknown = "PIN-UNKNOWN"
+	PINUncounted = "PIN-UNCOUNTED"
 	// A PIN that is still the factory's or the office's has to be changed.
 	PINChange = "PIN-CHANGE"
 
@@ -154,7 +154,7 @@ const (
 	// An officer whose training has lapsed is refused, on a proven clock.
 	OfficerTraining = "OFFICER-TRAINING"
 	// An officer's certificate outside its validity is refused, on a proven clock.
-	OfficerExpired = "OFFICER-EXPIRED"
+	OfficerCertificate = "OFFICER-CERT"
 	// A revoked officer's certificate is refused.
 	OfficerRevoked = "OFFICER-REVOKED"
 	// Nobody checks their own identity.

@@ -1,6 +1,9 @@
 package persian
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 const (
 	persianZero = '\u06f0'
@@ -16,6 +19,14 @@ func Digits(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// Number writes a count as a language does: Persian digits in Persian.
+func Number(n int, lang string) string {
+	if lang == "fa" {
+		return Digits(strconv.Itoa(n))
+	}
+	return strconv.Itoa(n)
 }
 
 // ASCII replaces Persian and Arabic digits by ASCII ones and leaves all else.

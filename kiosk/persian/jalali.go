@@ -10,7 +10,7 @@ import (
 // Tehran is Asia/Tehran as it has been since 2023: UTC+03:30, no summer time.
 var Tehran = time.FixedZone("Asia/Tehran", 3*60*60+30*60)
 
-// Years that DateOf and Date.Time accept. The conversion counts leap years by
+// Years that JalaliOf and Jalali.Time accept. The conversion counts leap years by
 // the 33-year rule; it agrees with the equinox in Tehran for all of them.
 const (
 	firstYear = 1244
@@ -22,27 +22,27 @@ var months = [...]string{
 	"مهر", "آبان", "آذر", "دی", "بهمن", "اسفند",
 }
 
-// Date is a day in the Jalali (Solar Hijri) calendar.
-type Date struct {
+// Jalali is a day in the Jalali (Solar Hijri) calendar.
+type Jalali struct {
 	Year, Month, Day int
 }
 
-// DateOf returns the day of t in Tehran; the zero Date if it is outside the
+// JalaliOf returns the day of t in Tehran; the zero Jalali if it is outside the
 // years 1244..1472 (1865..2094).
-func DateOf(t time.Time) Date {
+func JalaliOf(t time.Time) Jalali {
 	y, m, d := t.In(Tehran).Date()
 	if y < firstYear+621 || y > lastYear+622 {
-		return Date{}
+		return Jalali{}
 	}
 	jy, jm, jd, err := jalaali.ToJalaali(y, m, d)
 	if err != nil || jy < firstYear || jy > lastYear {
-		return Date{}
+		return Jalali{}
 	}
-	return Date{jy, int(jm), jd}
+	return Jalali{jy, int(jm), jd}
 }
 
 // Time returns the midnight in Tehran with which the day begins.
-func (d Date) Time() (time.Time, error) {
+func (d Jalali) Time() (time.Time, error) {
 	if d.Year < firstYear || d.Year > lastYear || d.Month < 1 || d.Month > 12 || d.Day < 1 || d.Day > MonthDays(d.Year, d.Month) {
 		return time.Time{}, fmt.Errorf("persian: no such date: %d/%d/%d", d.Year, d.Month, d.Day)
 	}
@@ -71,20 +71,29 @@ func MonthDays(year, month int) int {
 }
 
 // String is the date as ASCII, 1404/12/29.
-func (d Date) String() string {
+func (d Jalali) String() string {
 	return fmt.Sprintf("%04d/%02d/%02d", d.Year, d.Month, d.Day)
 }
 
 // Short is the date in Persian digits, ۱۴۰۴/۱۲/۲۹, isolated left to right:
 // without that a right-to-left line would show day and year changed over.
-func (d Date) Short() string { return LTR(Digits(d.String())) }
+func (d Jalali) Short() string { return LTR(Digits(d.String())) }
 
 // Long is the date in words, ۲۹ اسفند ۱۴۰۴.
-func (d Date) Long() string {
+func (d Jalali) Long() string {
 	if d.Month < 1 || d.Month > 12 {
 		return Digits(d.String())
 	}
 	return Digits(fmt.Sprintf("%d %s %d", d.Day, months[d.Month-1], d.Year))
+}
+
+// Date is the day of t in Tehran as a language writes it: ۲۹ اسفند ۱۴۰۴ in
+// Persian, 2026-03-20 in any other.
+func Date(t time.Time, lang string) string {
+	if lang == "fa" {
+		return JalaliOf(t).Long()
+	}
+	return t.In(Tehran).Format(time.DateOnly)
 }
 
 // Days counts calendar days in Tehran from one instant to another: what a

@@ -171,3 +171,10 @@ func Show(s string) string {
 	}
 	return b.String()
 }
+
+// IsRTL tells whether s has a letter of a right-to-left script.
+func IsRTL(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsLetter(r) && unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana)
+	})
+}

@@ -110,3 +110,21 @@ func (c *Certificate) UnmarshalText(text []byte) error {
 	c.Certificate = cert
 	return nil
 }
+
+// Pool holds the pinned CA certificates.
+func (p *Profile) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, a := range p.Anchors {
+		pool.AddCert(a.Certificate)
+	}
+	return pool
+}
+
+// Intermediates are the CA certificates that help to build a path.
+func (p *Profile) Intermediates() []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, c := range p.Chain {
+		out = append(out, c.Certificate)
+	}
+	return out
+}
