@@ -1,0 +1,138 @@
+package tokenlink
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Role is what a port is for.
+type Role string
+
+const (
+	Citizen Role = "citizen"
+	Officer Role = "officer"
+	Other   Role = "other"
+)
+
+// Rule ids in Device.Reason: why a device is not supported.
+const (
+	RuleUnknown     = "USB-UNKNOWN"     // no row of the catalogue fits
+	RuleNoModule    = "USB-NO-MODULE"   // the model is known, but no PKCS#11 module for it is on this machine
+	RuleDescriptors = "USB-DESCRIPTORS" // the device's descriptors are malformed
+)
+
+// Device is one inserted device.
+type Device struct {
+	ID        string `json:"id"` // of this insertion
+	Role      Role   `json:"role"`
+	VID       uint16 `json:"vid"`
+	PID       uint16 `json:"pid"`
+	Model     string `json:"model,omitempty"` // catalogue name, if known
+	Supported bool   `json:"supported"`
+	Reason    string `json:"reason,omitempty"` // rule id if not supported
+
+	// For the record of an unknown token. The texts are the device's own words.
+	Port         string `json:"port,omitempty"`
+	Classes      string `json:"classes,omitempty"` // interface classes, e.g. "03 0b"
+	Manufacturer string `json:"manufacturer,omitempty"`
+	Product      string `json:"product,omitempty"`
+	Serial       string `json:"serial,omitempty"`
+}
+
+func (d *Device) check() error {
+	if d.Role != Citizen && d.Role != Officer && d.Role != Other {
+		return fmt.Errorf("role %.16q", d.Role)
+	}
+	if d.Supported != (d.Reason == "") {
+		return fmt.Errorf("supported %v with reason %.32q", d.Supported, d.Reason)
+	}
+	errs := []error{checkText("id", d.ID, 1)}
+	for name, s := range map[string]string{
+		"model": d.Model, "reason": d.Reason, "port": d.Port, "classes": d.Classes,
+		"manufacturer": d.Manufacturer, "product": d.Product, "serial": d.Serial,
+	} {
+		errs = append(errs, checkText(name, s, 0))
+	}
+	return errors.Join(errs...)
+}
+
+// Kind is what an event says.
+type Kind string
+
+const (
+	Snapshot Kind = "snapshot" // Devices are all that are inserted; forget what was known before
+	Inserted Kind = "inserted" // Device is new
+	Removed  Kind = "removed"  // Device is gone; its id will not come back
+)
+
+// Event is one change.
+type Event struct {
+	Kind    Kind     `json:"kind"`
+	Device  Device   `json:"device,omitzero"`   // Inserted and Removed
+	Devices []Device `json:"devices,omitempty"` // Snapshot, oldest insertion first
+}
+
+func (e *Event) check() error {
+	if len(e.Devices) == 0 {
+		e.Devices = nil
+	}
+	switch e.Kind {
+	case Snapshot:
+		if e.Device != (Device{}) || len(e.Devices) > maxDevices {
+			return fmt.Errorf("snapshot of %d devices", len(e.Devices))
+		}
+		for i := range e.Devices {
+			if err := e.Devices[i].check(); err != nil {
+				return err
+			}
+		}
+		return nil
+	case Inserted, Removed:
+		if e.Devices != nil {
+			return fmt.Errorf("%s without one device", e.Kind)
+		}
+		return e.Device.check()
+	}
+	return fmt.Errorf("kind %.16q", e.Kind)
+}
+
+// Errors of Attach and of the bench.
+var (
+	ErrNoDevice    = errors.New("no such device") // removed, or of an earlier life of tokend
+	ErrUnsupported = errors.New("device is not supported")
+	ErrBusy        = errors.New("device is in use")
+	ErrWorker      = errors.New("worker did not start")
+	ErrRequest     = errors.New("bad request")
+	ErrBench       = errors.New("bench refuses") // unknown key, or already so
+)
+
+// codes are the errors on the wire.
+var codes = map[string]error{
+	"no-device": ErrNoDevice, "unsupported": ErrUnsupported, "busy": ErrBusy,
+	"worker": ErrWorker, "request": ErrRequest, "bench": ErrBench,
+}
+
+// replyTo makes the reply for the outcome err of a request.
+func replyTo(err error) *reply {
+	if err == nil {
+		return &reply{OK: true}
+	}
+	r := &reply{Error: "worker", Text: err.Error()}
+	for code, e := range codes {
+		if errors.Is(err, e) {
+			r.Error = code
+		}
+	}
+	if len(r.Text) > maxText {
+		r.Text = r.Text[:maxText]
+	}
+	return r
+}
+
+// err is the outcome that a reply tells.
+func (r *reply) err() error {
+	if r.OK {
+		return nil
+	}
+	return fmt.Errorf("tokenlink: %w: %s", codes[r.Error], r.Text)
+}
