@@ -110,3 +110,12 @@ func (k Kind) atTheDoor() bool {
 	}
 	return false
 }
+
+// lies reports whether an answer so given must not be kept for the next time.
+func (k Kind) lies() bool {
+	switch k {
+	case OtherKey, OtherSubject, OtherTransaction, WrongNonce, ForeignSigner:
+		return true
+	}
+	return false
+}

@@ -48,7 +48,12 @@ func (ca *CA) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ca.turnAway(w, r, b, der)
 		return
 	}
-	answer := ca.answer(der, b)
+	answer, err := ca.answer(der, b)
+	if err != nil {
+		ca.opts.Log.Error("no answer could be made", "err", err)
+		http.Error(w, "internal server error", http.StatusInternalServerError)
+		return
+	}
 	switch b.Kind {
 	case Truncated:
 		answer = answer[:len(answer)*2/3]
@@ -91,7 +96,12 @@ func (ca *CA) turnAway(w http.ResponseWriter, r *http.Request, b Behaviour, der 
 	case HTML200:
 		write(w, "text/html; charset=utf-8", []byte(portalPage))
 	case UnprotectedError:
-		write(w, ContentType, ca.unprotectedError(der))
+		answer, err := ca.unprotectedError(der)
+		if err != nil {
+			ca.opts.Log.Error("no answer could be made", "err", err)
+			panic(http.ErrAbortHandler)
+		}
+		write(w, ContentType, answer)
 	case HTTP500:
 		http.Error(w, "internal server error", http.StatusInternalServerError)
 	case HTTP503:
