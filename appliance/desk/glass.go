@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/png"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +53,7 @@ type Glass struct {
 	lit  bool
 	send func(panel.Event) error // nil while dark
 	down map[rune]panel.Event    // keys, and under 0 the touch, that were not let go yet
+	eyes []func(Shot)            // see every picture, in order
 }
 
 // errDark says that there is nobody to take an event.
@@ -60,7 +62,7 @@ var errDark = errors.New("desk: the kiosk's screen is dark: no kiosk is connecte
 // NewGlass returns a dark glass.
 func NewGlass() *Glass { return &Glass{news: new(notice)} }
 
-// Show puts a new picture on the glass.
+// Show puts a new picture on the glass. One goroutine calls it at a time.
 func (g *Glass) Show(s Shot) {
 	g.mu.Lock()
 	s.Seq = g.shot.Seq + 1
@@ -71,8 +73,22 @@ func (g *Glass) Show(s Shot) {
 		return b.Bytes(), err
 	})
 	g.shot, g.lit = s, true
+	eyes := g.eyes
 	g.mu.Unlock()
+	for _, see := range eyes {
+		see(s)
+	}
 	g.news.tell()
+}
+
+// observe has see called with every picture from now on, the present one first.
+func (g *Glass) observe(see func(Shot)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.eyes = append(slices.Clip(g.eyes), see)
+	if g.lit {
+		see(g.shot)
+	}
 }
 
 // connect lights the glass's way back to the kiosk; with nil it goes dark.
