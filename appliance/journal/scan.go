@@ -1,0 +1,369 @@
+package journal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// place is where a record is, the same in both copies.
+type place struct {
+	seg   int32
+	page  int16
+	pages int16
+}
+
+// op is one run of pages that one copy must be given.
+type op struct {
+	copy, seg, page, pages int
+
+	what What
+	seq  uint64
+	why  string
+}
+
+// scan is what is found on disk, and what would make both copies whole.
+type scan struct {
+	fs       fsys
+	dir      string
+	readOnly bool
+	geo      geometry
+
+	seq       uint64 // of the last record
+	head      [32]byte
+	seg, page int // where the next record goes, if it fits
+	index     []place
+	ops       []op
+}
+
+// segment is what the two copies hold of one segment. Pages that are not
+// there, or cannot be read, are filled with rubbish: never blank, never valid.
+type segment struct {
+	index int
+	buf   [2][]byte
+	why   [2]string // why a copy could not be read in full
+}
+
+const rubbish = 0xa5
+
+func (s *segment) at(c, page int) []byte { return s.buf[c][page*PageSize:] }
+
+// load reads the first pages of both copies of a segment. A copy that is
+// short or missing is read to its end, so that all of it is made again. What
+// cannot be opened for another reason is no damage, and an error.
+func (s *scan) load(index, pages int) (*segment, error) {
+	seg := &segment{index: index}
+	var files [2]file
+	for c := range copies {
+		f, err := s.fs.Open(filepath.Join(s.dir, copies[c], segmentName(index)))
+		if errors.Is(err, fs.ErrNotExist) {
+			seg.why[c], pages = "file is missing", s.geo.Pages
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		files[c] = f
+		size, err := f.Size()
+		if err != nil {
+			return nil, err
+		}
+		if size < int64(s.geo.Pages)*PageSize {
+			seg.why[c], pages = fmt.Sprintf("file is cut at %d bytes", size), s.geo.Pages
+		}
+	}
+	for c := range copies {
+		seg.buf[c] = bytes.Repeat([]byte{rubbish}, pages*PageSize)
+		if files[c] == nil {
+			continue
+		}
+		if err := readPages(files[c], seg.buf[c]); err != nil && seg.why[c] == "" {
+			seg.why[c] = err.Error()
+		}
+	}
+	return seg, nil
+}
+
+// readPages reads as much as there is. One bad sector costs its page only.
+func readPages(f file, buf []byte) error {
+	n, err := f.ReadAt(buf, 0)
+	if err == nil {
+		return nil
+	}
+	for i := n / PageSize * PageSize; i < len(buf); i += PageSize {
+		page := buf[i : i+PageSize]
+		if _, e := f.ReadAt(page, int64(i)); e != nil {
+			copy(page, bytes.Repeat([]byte{rubbish}, PageSize))
+		}
+	}
+	return err
+}
+
+// settle makes reading ask the medium: what a process that failed has left
+// unwritten in the page cache is written, what the kernel could not write but
+// still shows is forgotten. The same for the names of the files.
+//
+//	for each file { open; fdatasync; fadvise }; fsync a, b, dir and its parent
+func (s *scan) settle() error {
+	for _, c := range copies {
+		folder := filepath.Join(s.dir, c)
+		names, err := s.fs.Names(folder)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		for _, name := range names {
+			if err == nil && filepath.Ext(name) == ".seg" {
+				err = s.settleFile(filepath.Join(folder, name))
+			}
+		}
+		if err == nil && !s.readOnly {
+			err = s.fs.SyncDir(folder)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if s.readOnly {
+		return nil
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return err
+	}
+	// Who may not look into the parent has not made the journal either.
+	if err := s.fs.SyncDir(filepath.Dir(s.dir)); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
+func (s *scan) settleFile(name string) error {
+	f, err := s.fs.Open(name)
+	if err != nil {
+		return err
+	}
+	if !s.readOnly {
+		err = f.Datasync()
+	}
+	if err == nil {
+		err = f.Drop()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// findGeometry asks every segment header of both copies. One is enough; two
+// that disagree are two journals in one place.
+func (s *scan) findGeometry() error {
+	found := ""
+	for c := range copies {
+		names, err := s.fs.Names(filepath.Join(s.dir, copies[c]))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, base := range names {
+			name := filepath.Join(s.dir, copies[c], base)
+			if filepath.Ext(name) != ".seg" {
+				continue
+			}
+			f, err := s.fs.Open(name)
+			if err != nil {
+				return err
+			}
+			page := make([]byte, PageSize)
+			err = readPages(f, page)
+			f.Close()
+			if err != nil {
+				continue
+			}
+			g, index, err := decodeHeader(page)
+			if err != nil || base != segmentName(index) {
+				continue
+			}
+			if found != "" && g != s.geo {
+				return &DamagedError{Segment: index, Why: fmt.Sprintf("%s is of journal %x, %s of %x", found, s.geo.ID, name, g.ID)}
+			}
+			found, s.geo = name, g
+		}
+	}
+	if found == "" {
+		return &DamagedError{Why: "no segment header can be read"}
+	}
+	return nil
+}
+
+// run walks the chain from the first record to the last, then looks at what
+// is behind it.
+func (s *scan) run() error {
+	if err := s.settle(); err != nil {
+		return err
+	}
+	if err := s.findGeometry(); err != nil {
+		return err
+	}
+	seg, err := s.load(0, s.geo.Pages)
+	if err != nil {
+		return err
+	}
+	for {
+		s.header(seg)
+		page := 1
+		for page < s.geo.Pages {
+			n, err := s.record(seg, page)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				break
+			}
+			page += n
+		}
+		s.seg, s.page = seg.index, page
+		if seg.index+1 == s.geo.Segments {
+			return s.free(seg, page)
+		}
+		next, err := s.load(seg.index+1, s.geo.Pages)
+		if err != nil {
+			return err
+		}
+		if s.follows(next, 0, 1) == nil || s.follows(next, 1, 1) == nil {
+			s.skipped(seg, page) // the record did not fit here
+			seg = next
+			continue
+		}
+		if err := s.free(seg, page); err != nil {
+			return err
+		}
+		s.header(next)
+		if err := s.free(next, 1); err != nil {
+			return err
+		}
+		break
+	}
+	// Records are written in order: one that lies further on would leave its
+	// mark on the first page of its segment.
+	for i := s.seg + 2; i < s.geo.Segments; i++ {
+		seg, err := s.load(i, 2)
+		if err != nil {
+			return err
+		}
+		s.header(seg)
+		if err := s.free(seg, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scan) header(seg *segment) {
+	for c := range copies {
+		if !bytes.Equal(seg.at(c, 0)[:PageSize], s.geo.header(seg.index)) {
+			s.add(op{copy: c, seg: seg.index, page: 0, pages: 1, what: Header, why: seg.reason(c, "segment header is damaged")})
+		}
+	}
+}
+
+// follows says why what copy c holds at a page is not the next record.
+func (s *scan) follows(seg *segment, c, page int) error {
+	r, err := decodeRecord(s.geo.ID, seg.at(c, page))
+	switch {
+	case err != nil:
+		return err
+	case r.Seq != s.seq+1:
+		return fmt.Errorf("record %d, want %d", r.Seq, s.seq+1)
+	case r.Prev != s.head:
+		return fmt.Errorf("record %d does not continue the chain", r.Seq)
+	}
+	return nil
+}
+
+// record takes the next record if either copy has it, and returns its pages.
+func (s *scan) record(seg *segment, page int) (int, error) {
+	errs := [2]error{s.follows(seg, 0, page), s.follows(seg, 1, page)}
+	good := 0
+	if errs[0] != nil {
+		if errs[1] != nil {
+			return 0, nil
+		}
+		good = 1
+	}
+	r, _ := decodeRecord(s.geo.ID, seg.at(good, page))
+	n := pagesFor(len(r.Payload))
+	for i := range n {
+		if bytes.Equal(seg.at(0, page+i)[:PageSize], seg.at(1, page+i)[:PageSize]) {
+			continue
+		}
+		if errs[1-good] == nil {
+			return 0, &DamagedError{Seq: r.Seq, Segment: seg.index, Page: page, Why: "the copies hold different records"}
+		}
+		why := errs[1-good].Error()
+		if blank(seg.at(1-good, page)[:n*PageSize]) {
+			why = "record is missing"
+		}
+		s.add(op{copy: 1 - good, seg: seg.index, page: page + i, pages: 1, what: Copied, seq: r.Seq, why: seg.reason(1-good, why)})
+	}
+	s.seq, s.head = r.Seq, r.Hash
+	s.index = append(s.index, place{int32(seg.index), int16(page), int16(n)})
+	return n, nil
+}
+
+// skipped makes the end of a segment blank that the chain has jumped over.
+func (s *scan) skipped(seg *segment, from int) {
+	for page := from; page < s.geo.Pages; page++ {
+		for c := range copies {
+			if !blank(seg.at(c, page)[:PageSize]) {
+				s.add(op{copy: c, seg: seg.index, page: page, pages: 1, what: Wiped, why: seg.reason(c, "free space is not blank")})
+			}
+		}
+	}
+}
+
+// free makes what lies behind the last record blank, or finds that a record
+// is lost there. Copy b is written only after a is safe: a blank b means that
+// nothing here was acknowledged.
+func (s *scan) free(seg *segment, from int) error {
+	for page := from; page*PageSize < len(seg.buf[0]); page++ {
+		lost := func(why string) error {
+			return &DamagedError{Seq: s.seq + 1, Segment: seg.index, Page: page, Why: why}
+		}
+		var bad [2]bool
+		for c := range copies {
+			bad[c] = !blank(seg.at(c, page)[:PageSize])
+			if r, err := decodeRecord(s.geo.ID, seg.at(c, page)); err == nil && r.Seq > s.seq {
+				return lost(fmt.Sprintf("copy %s still has record %d", copies[c], r.Seq))
+			}
+		}
+		switch {
+		case bad[0] && bad[1]:
+			return lost(fmt.Sprintf("%s; %s", seg.reason(0, "neither blank nor a record"), seg.reason(1, "neither blank nor a record")))
+		case bad[1] && bytes.HasPrefix(seg.at(1, page), recordMagic[:]):
+			return lost("copy b holds a damaged record, copy a none")
+		}
+		for c := range copies {
+			if bad[c] {
+				s.add(op{copy: c, seg: seg.index, page: page, pages: 1, what: Wiped, why: seg.reason(c, "free space is not blank")})
+			}
+		}
+	}
+	return nil
+}
+
+func (seg *segment) reason(c int, otherwise string) string {
+	if seg.why[c] != "" {
+		return seg.why[c]
+	}
+	return otherwise
+}
+
+// add notes an op, as one with its neighbour where it can.
+func (s *scan) add(o op) {
+	if n := len(s.ops); n > 0 {
+		last := &s.ops[n-1]
+		if last.copy == o.copy && last.seg == o.seg && last.page+last.pages == o.page && last.what == o.what && last.why == o.why {
+			last.pages++
+			return
+		}
+	}
+	s.ops = append(s.ops, o)
+}

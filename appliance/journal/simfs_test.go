@@ -1,0 +1,387 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// simFS is a disk with a page cache. What is written is in the cache; sync
+// brings it to the disk; a power cut leaves the disk, and of the rest what
+// the mode says. Folders likewise: an entry is safe after SyncDir.
+type simFS struct {
+	root  *node
+	calls int
+
+	failAt int  // this call fails with EIO, 0 for none
+	anyway bool // … but does its work all the same
+	cutAt  int  // at this call the power goes, 0 for none
+	isCut  bool
+	trace  []string
+
+	noSync bool // negative control: sync of file contents does nothing
+	noDrop bool // negative control: the page cache is believed after an error
+
+	inFlight *node // the write the power cut hit
+	at, n    int
+}
+
+type node struct {
+	kids, safe  map[string]*node // folder
+	cache, disk []byte           // file
+	dirty       map[int]bool     // pages of cache that are not on disk
+	locked      bool
+}
+
+func newFolder() *node { return &node{kids: map[string]*node{}, safe: map[string]*node{}} }
+
+// newSim has an empty folder /perm.
+func newSim() *simFS {
+	s := &simFS{root: newFolder()}
+	s.root.kids["perm"] = newFolder()
+	s.root.safe["perm"] = s.root.kids["perm"]
+	return s
+}
+
+const simDir = "/perm/journal"
+
+var errCut = errors.New("power cut")
+
+// call counts, and says whether to do the work and what to answer.
+func (s *simFS) call(what, name string) (do bool, err error) {
+	if s.isCut {
+		return false, errCut
+	}
+	s.calls++
+	s.trace = append(s.trace, what+" "+strings.TrimPrefix(name, simDir))
+	switch s.calls {
+	case s.cutAt:
+		s.isCut = true
+		return true, errCut // the call under way may still have its effect
+	case s.failAt:
+		return s.anyway, &fs.PathError{Op: what, Path: name, Err: syscall.EIO}
+	}
+	return true, nil
+}
+
+func (s *simFS) find(name string) (*node, error) {
+	n := s.root
+	for _, part := range strings.Split(strings.Trim(name, "/"), "/") {
+		if part == "" {
+			continue
+		}
+		if n.kids == nil {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOTDIR}
+		}
+		if n = n.kids[part]; n == nil {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOENT}
+		}
+	}
+	return n, nil
+}
+
+func (s *simFS) parent(name string) (*node, string, error) {
+	n, err := s.find(filepath.Dir(name))
+	return n, filepath.Base(name), err
+}
+
+func (s *simFS) Lock(dir string) (io.Closer, error) {
+	if do, err := s.call("lock", dir); err != nil || !do {
+		return nil, err
+	}
+	n, err := s.find(dir)
+	if err != nil {
+		return nil, err
+	}
+	if n.locked {
+		return nil, syscall.EWOULDBLOCK
+	}
+	n.locked = true
+	return unlock{n}, nil
+}
+
+type unlock struct{ n *node }
+
+func (u unlock) Close() error { u.n.locked = false; return nil }
+
+func (s *simFS) Names(dir string) ([]string, error) {
+	if do, err := s.call("names", dir); err != nil || !do {
+		return nil, err
+	}
+	n, err := s.find(dir)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(n.kids)), nil
+}
+
+// change runs a change of a folder under the fault rules.
+func (s *simFS) change(what, name string, f func(parent *node, base string) error) error {
+	do, fault := s.call(what, name)
+	if do {
+		p, base, err := s.parent(name)
+		if err != nil {
+			return err
+		}
+		if err := f(p, base); err != nil {
+			return err
+		}
+	}
+	return fault
+}
+
+func (s *simFS) Mkdir(dir string) error {
+	return s.change("mkdir", dir, func(p *node, base string) error {
+		if p.kids[base] != nil {
+			return syscall.EEXIST
+		}
+		p.kids[base] = newFolder()
+		return nil
+	})
+}
+
+func (s *simFS) Create(name string) (file, error) {
+	err := s.change("create", name, func(p *node, base string) error {
+		if p.kids[base] != nil {
+			return syscall.EEXIST
+		}
+		p.kids[base] = &node{dirty: map[int]bool{}}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.find(name)
+	return &simFile{s, n, name}, err
+}
+
+func (s *simFS) Open(name string) (file, error) {
+	if do, err := s.call("open", name); err != nil || !do {
+		return nil, err
+	}
+	n, err := s.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return &simFile{s, n, name}, nil
+}
+
+func (s *simFS) OpenWrite(name string) (file, error) { return s.Open(name) }
+
+func (s *simFS) Rename(from, to string) error {
+	return s.change("rename", from, func(p *node, base string) error {
+		q, target, err := s.parent(to)
+		if err != nil {
+			return err
+		}
+		if old := q.kids[target]; old != nil && len(old.kids) > 0 {
+			return syscall.ENOTEMPTY
+		}
+		q.kids[target] = p.kids[base]
+		delete(p.kids, base)
+		return nil
+	})
+}
+
+func (s *simFS) RemoveAll(name string) error {
+	return s.change("remove", name, func(p *node, base string) error { delete(p.kids, base); return nil })
+}
+
+func (s *simFS) SyncDir(dir string) error {
+	return s.change("syncdir", filepath.Join(dir, "x"), func(p *node, _ string) error { p.safe = maps.Clone(p.kids); return nil })
+}
+
+type simFile struct {
+	s    *simFS
+	n    *node
+	name string
+}
+
+func (f *simFile) ReadAt(b []byte, off int64) (int, error) {
+	if do, err := f.s.call("pread", f.name); err != nil || !do {
+		return 0, err
+	}
+	n := 0
+	if off < int64(len(f.n.cache)) {
+		n = copy(b, f.n.cache[off:])
+	}
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
+	do, fault := f.s.call("pwrite", f.name)
+	if fault == errCut {
+		f.s.inFlight, f.s.at, f.s.n = f.n, int(off), len(b)
+	}
+	n := len(b)
+	if !do {
+		n /= 2 // a failed write is half there
+	}
+	if need := int(off) + n; need > len(f.n.cache) {
+		f.n.cache = append(f.n.cache, make([]byte, need-len(f.n.cache))...)
+	}
+	copy(f.n.cache[off:], b[:n])
+	for p := int(off) / PageSize; p*PageSize < int(off)+n; p++ {
+		f.n.dirty[p] = true
+	}
+	if fault != nil {
+		return n, fault
+	}
+	return n, nil
+}
+
+// sync brings the dirty pages to the disk. When it fails they are clean all
+// the same, with the new contents: so does Linux.
+func (f *simFile) sync(what string) error {
+	do, fault := f.s.call(what, f.name)
+	if f.s.noSync {
+		return fault
+	}
+	if do && fault != errCut {
+		f.n.settle(func(int) bool { return true })
+	}
+	if fault != errCut {
+		clear(f.n.dirty)
+	}
+	return fault
+}
+
+func (f *simFile) Sync() error     { return f.sync("fsync") }
+func (f *simFile) Datasync() error { return f.sync("fdatasync") }
+
+func (f *simFile) Drop() error {
+	do, fault := f.s.call("drop", f.name)
+	if do && !f.s.noDrop {
+		f.n.drop()
+	}
+	return fault
+}
+
+func (n *node) drop() {
+	for p := 0; p*PageSize < len(n.cache); p++ {
+		if !n.dirty[p] {
+			page := n.cache[p*PageSize : min((p+1)*PageSize, len(n.cache))]
+			clear(page)
+			if p*PageSize < len(n.disk) {
+				copy(page, n.disk[p*PageSize:])
+			}
+		}
+	}
+}
+
+func (f *simFile) Size() (int64, error) {
+	if do, err := f.s.call("size", f.name); err != nil || !do {
+		return 0, err
+	}
+	return int64(len(f.n.cache)), nil
+}
+
+func (f *simFile) Close() error { return nil }
+
+// settle writes sectors of dirty pages to the disk, as pick says.
+func (n *node) settle(pick func(sector int) bool) {
+	if len(n.disk) < len(n.cache) {
+		n.disk = append(n.disk, make([]byte, len(n.cache)-len(n.disk))...)
+	}
+	const sector = 512
+	for _, p := range slices.Sorted(maps.Keys(n.dirty)) {
+		for s := p * PageSize / sector; s < (p+1)*PageSize/sector && s*sector < len(n.cache); s++ {
+			if pick(s) {
+				copy(n.disk[s*sector:min((s+1)*sector, len(n.cache))], n.cache[s*sector:])
+			}
+		}
+	}
+}
+
+// cutMode says what of the unsynced writes reaches the disk.
+type cutMode struct {
+	name  string
+	pick  func(r *rand.Rand) func(sector int) bool
+	names bool // whether unsynced entries of folders do
+	shorn int  // this many bytes round the write in flight become rubbish
+}
+
+var cutModes = []cutMode{
+	{name: "nothing", pick: func(*rand.Rand) func(int) bool { return func(int) bool { return false } }},
+	{name: "everything", pick: func(*rand.Rand) func(int) bool { return func(int) bool { return true } }, names: true},
+	{name: "half the pages", pick: func(r *rand.Rand) func(int) bool {
+		seed := r.Uint64()
+		return func(s int) bool { return rand.New(rand.NewPCG(seed, uint64(s/8))).Uint32()&1 == 0 }
+	}},
+	{name: "half the sectors", pick: func(r *rand.Rand) func(int) bool { return func(int) bool { return r.Uint32()&1 == 0 } }, names: true},
+	{name: "a prefix", pick: func(r *rand.Rand) func(int) bool { n := r.IntN(600); return func(int) bool { n--; return n > 0 } }},
+	{name: "shorn 4K", pick: func(r *rand.Rand) func(int) bool { return func(int) bool { return r.Uint32()&1 == 0 } }, shorn: 4 << 10},
+	{name: "shorn 16K", pick: func(r *rand.Rand) func(int) bool { return func(int) bool { return r.Uint32()&1 == 0 } }, shorn: 16 << 10},
+	{name: "shorn 64K", pick: func(r *rand.Rand) func(int) bool { return func(int) bool { return r.Uint32()&1 == 0 } }, shorn: 64 << 10},
+}
+
+// reboot cuts the power and starts again from the disk, without faults.
+func (s *simFS) reboot(m cutMode, r *rand.Rand) *simFS {
+	if m.shorn > 0 && s.inFlight != nil {
+		s.inFlight.settle(m.pick(r))
+		from := s.at / m.shorn * m.shorn
+		to := (s.at + s.n + m.shorn - 1) / m.shorn * m.shorn
+		for i := from; i < to && i < len(s.inFlight.disk); i++ {
+			s.inFlight.disk[i] = byte(r.Uint32())
+		}
+		clear(s.inFlight.dirty)
+	}
+	return &simFS{root: s.root.after(m, r)}
+}
+
+func (n *node) after(m cutMode, r *rand.Rand) *node {
+	if n.kids == nil {
+		c := &node{disk: slices.Clone(n.disk), cache: n.cache, dirty: n.dirty}
+		c.settle(m.pick(r))
+		c.cache, c.dirty = slices.Clone(c.disk), map[int]bool{}
+		return c
+	}
+	kids := n.safe
+	if m.names {
+		kids = n.kids
+	}
+	c := newFolder()
+	for _, name := range slices.Sorted(maps.Keys(kids)) {
+		c.kids[name] = kids[name].after(m, r)
+		c.safe[name] = c.kids[name]
+	}
+	return c
+}
+
+// same compares the two copies on the disk, not in the cache.
+func (s *simFS) same() error {
+	for i := 0; ; i++ {
+		a, errA := s.find(filepath.Join(simDir, "a", segmentName(i)))
+		b, errB := s.find(filepath.Join(simDir, "b", segmentName(i)))
+		if errA != nil && errB != nil && i > 0 {
+			return nil
+		}
+		if errA != nil || errB != nil {
+			return fmt.Errorf("segment %d: %v, %v", i, errA, errB)
+		}
+		if string(a.disk) != string(b.disk) {
+			return fmt.Errorf("segment %d: the copies differ on disk", i)
+		}
+	}
+}
+
+// readOnlyFS answers as a file system that is mounted read-only.
+type readOnlyFS struct{ osFS }
+
+func (readOnlyFS) Mkdir(name string) error {
+	return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.EROFS}
+}
+
+func (readOnlyFS) OpenWrite(name string) (file, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EROFS}
+}
