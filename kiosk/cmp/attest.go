@@ -101,7 +101,7 @@ func checkMayAttest(cert *x509.Certificate) error {
 // signedAttrs is the SET OF Attribute that is signed (RFC 5652, 5.4), its
 // elements in the order of their encodings.
 func (a *attestation) signedAttrs() ([]byte, error) {
-	sum := sha256.Sum256(a.content)
+	sum, essHash := sha256.Sum256(a.content), sha256.Sum256(a.signer.Raw)
 	attrs := []cryptobyte.BuilderContinuation{
 		func(b *cryptobyte.Builder) {
 			b.AddASN1ObjectIdentifier(oidContentType)
@@ -122,7 +122,7 @@ func (a *attestation) signedAttrs() ([]byte, error) {
 			b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) {
 				addSequence(b, func(b *cryptobyte.Builder) {
 					addSequence(b, func(b *cryptobyte.Builder) {
-						addSequence(b, func(b *cryptobyte.Builder) { b.AddASN1OctetString(hashOf(a.signer)) })
+						addSequence(b, func(b *cryptobyte.Builder) { b.AddASN1OctetString(essHash[:]) })
 					})
 				})
 			})

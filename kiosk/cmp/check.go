@@ -3,9 +3,9 @@ package cmp
 import (
 	"bytes"
 	"crypto/x509"
+	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -63,7 +63,7 @@ func hint(m *Message) (Answer, error) {
 	if !ok {
 		return Answer{}, broken(RuleProtection, "%v is not protected", m.Kind)
 	}
-	b.status.Text = cleanText(append(b.status.Text, b.details...))
+	b.status.Text = cleanText(slices.Concat(b.status.Text, b.details))
 	return Answer{Kind: Hint, StatusInfo: b.status}, nil
 }
 
@@ -73,7 +73,7 @@ func hint(m *Message) (Answer, error) {
 func (e Expect) checkProtection(m *Message) (*x509.Certificate, error) {
 	sent := m.ExtraCerts()
 	var first error
-	for _, c := range append(sent, e.Intermediates...) {
+	for _, c := range slices.Concat(sent, e.Intermediates) {
 		if !m.namesSender(c) {
 			continue
 		}
@@ -95,7 +95,7 @@ func (e Expect) checkSigner(m *Message, c *x509.Certificate, sent []*x509.Certif
 	if err := m.VerifyProtection(c); err != nil {
 		return err
 	}
-	if _, err := verifyChain(c, e.Anchors, append(sent, e.Intermediates...), e.Time); err != nil {
+	if _, err := verifyChain(c, e.Anchors, slices.Concat(sent, e.Intermediates), e.Time); err != nil {
 		return brokenBy(RuleSigner, err, "signer %x of the answer", c.SerialNumber)
 	}
 	policy := e.Signers
@@ -110,7 +110,7 @@ func (e Expect) checkSigner(m *Message, c *x509.Certificate, sent []*x509.Certif
 
 func checkError(a Answer, b errorContent) (Answer, error) {
 	a.StatusInfo = b.status
-	a.Text = cleanText(append(b.status.Text, b.details...))
+	a.Text = cleanText(slices.Concat(b.status.Text, b.details))
 	switch b.status.Status {
 	case StatusRejection:
 		a.Kind = Rejected
@@ -149,7 +149,7 @@ func (e Expect) checkCertRep(a Answer, m *Message, b certRepMessage) (Answer, er
 		return Answer{}, broken(RuleStatus, "%v with status %v, certificate present: %t", m.Kind, s, b.cert != nil)
 	}
 	var err error
-	if a.Cert, a.Chain, err = e.checkCert(b.cert, append(m.ExtraCerts(), parseCerts(b.caPubs)...)); err != nil {
+	if a.Cert, a.Chain, err = e.checkCert(b.cert, slices.Concat(m.ExtraCerts(), parseCerts(b.caPubs))); err != nil {
 		return Answer{}, err
 	}
 	a.ImplicitConfirmed = m.ImplicitConfirm()
@@ -188,7 +188,7 @@ func (e Expect) checkCert(der []byte, sent []*x509.Certificate) (*x509.Certifica
 	if at.Before(c.NotBefore) {
 		at = c.NotBefore // within Skew
 	}
-	chain, err := verifyChain(c, e.Anchors, append(sent, e.Intermediates...), at)
+	chain, err := verifyChain(c, e.Anchors, slices.Concat(sent, e.Intermediates), at)
 	if err != nil {
 		return nil, nil, brokenBy(RuleChain, err, "issued certificate %x", c.SerialNumber)
 	}
@@ -221,7 +221,7 @@ func cleanText(lines []string) []string {
 	var out []string
 	for _, l := range lines {
 		l = strings.TrimSpace(strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
+			if !printable(r) {
 				return -1
 			}
 			return r

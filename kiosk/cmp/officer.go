@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -67,7 +68,7 @@ func VerifyAttestation(der []byte, officers Officers, at time.Time) (Statement, 
 	if err := checkMayAttest(a.signer); err != nil {
 		return fail(brokenBy(RuleOfficer, err, "officer"))
 	}
-	if _, err := verifyChain(a.signer, officers.Anchors, append(parseCerts(a.certs), officers.Intermediates...), at); err != nil {
+	if _, err := verifyChain(a.signer, officers.Anchors, slices.Concat(parseCerts(a.certs), officers.Intermediates), at); err != nil {
 		return fail(brokenBy(RuleOfficer, err, "officer's certificate %x", a.signer.SerialNumber))
 	}
 	if officers.Allow == nil {

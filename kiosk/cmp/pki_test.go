@@ -70,12 +70,6 @@ func issue(t testing.TB, issuer *party, key crypto.Signer, tmpl x509.Certificate
 		tmpl.SerialNumber = new(big.Int).SetBytes(h[:8])
 		tmpl.SerialNumber.SetBit(tmpl.SerialNumber, 62, 1)
 	}
-	if tmpl.NotBefore.IsZero() {
-		tmpl.NotBefore = now.Add(-year)
-	}
-	if tmpl.NotAfter.IsZero() {
-		tmpl.NotAfter = now.Add(year)
-	}
 	if tmpl.SubjectKeyId == nil {
 		spki, err := x509.MarshalPKIXPublicKey(key.Public())
 		if err != nil {
@@ -108,6 +102,7 @@ func (deterministic) Read(p []byte) (int, error) { return 0, errors.New("no rand
 // world is a small PKI: root, issuing CA, its CMP certificate, a kiosk, an
 // officer and a citizen.
 type world struct {
+	now                                          time.Time
 	root, ca, responder, kiosk, officer, citizen party
 	anchors                                      *x509.CertPool
 }
@@ -149,8 +144,8 @@ func citizenName(t testing.TB, last string) []byte {
 	return der
 }
 
-func caTemplate(cn string) x509.Certificate {
-	return x509.Certificate{Subject: name(cn), IsCA: true, NotBefore: now.Add(-5 * year), NotAfter: now.Add(10 * year),
+func (w *world) caTemplate(cn string) x509.Certificate {
+	return x509.Certificate{Subject: name(cn), IsCA: true, NotBefore: w.now.Add(-5 * year), NotAfter: w.now.Add(10 * year),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature}
 }
 
@@ -159,17 +154,24 @@ func citizenTemplate(t testing.TB, last string, from, to time.Time) x509.Certifi
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment}
 }
 
+// eeTemplate is a certificate of somebody who is no citizen.
+func (w *world) eeTemplate(cn string, usage x509.KeyUsage, ekus ...asn1.ObjectIdentifier) x509.Certificate {
+	return x509.Certificate{Subject: name(cn), KeyUsage: usage, UnknownExtKeyUsage: ekus, NotBefore: w.now.Add(-year), NotAfter: w.now.Add(year)}
+}
+
 // newWorld makes the PKI with the given citizen key; all else is P-256.
-func newWorld(t testing.TB, citizen crypto.Signer) *world {
+func newWorld(t testing.TB, citizen crypto.Signer) *world { return newWorldAt(t, citizen, now) }
+
+func newWorldAt(t testing.TB, citizen crypto.Signer, at time.Time) *world {
 	t.Helper()
-	w := new(world)
-	sign := x509.KeyUsageDigitalSignature
-	w.root = issue(t, nil, seededKey("root"), caTemplate("Root"))
-	w.ca = issue(t, &w.root, seededKey("ca"), caTemplate("Issuing CA"))
-	w.responder = issue(t, &w.ca, seededKey("responder"), x509.Certificate{Subject: name("CMP"), KeyUsage: sign, UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidCMCCA}})
-	w.kiosk = issue(t, &w.ca, seededKey("kiosk"), x509.Certificate{Subject: name("Kiosk 7"), KeyUsage: sign, UnknownExtKeyUsage: []asn1.ObjectIdentifier{oidCMCRA}})
-	w.officer = issue(t, &w.ca, seededKey("officer"), x509.Certificate{Subject: name("Officer"), KeyUsage: x509.KeyUsageContentCommitment})
-	w.citizen = issue(t, &w.ca, citizen, citizenTemplate(t, "رضایی", now.Add(-year), now.Add(20*day)))
+	w := &world{now: at}
+	const sign = x509.KeyUsageDigitalSignature
+	w.root = issue(t, nil, seededKey("root"), w.caTemplate("Root"))
+	w.ca = issue(t, &w.root, seededKey("ca"), w.caTemplate("Issuing CA"))
+	w.responder = issue(t, &w.ca, seededKey("responder"), w.eeTemplate("CMP", sign, oidCMCCA))
+	w.kiosk = issue(t, &w.ca, seededKey("kiosk"), w.eeTemplate("Kiosk 7", sign, oidCMCRA))
+	w.officer = issue(t, &w.ca, seededKey("officer"), w.eeTemplate("Officer", x509.KeyUsageContentCommitment))
+	w.citizen = issue(t, &w.ca, citizen, citizenTemplate(t, "رضایی", at.Add(-year), at.Add(20*day)))
 	w.anchors = x509.NewCertPool()
 	w.anchors.AddCert(w.root.cert)
 	return w
@@ -181,7 +183,7 @@ func fill(b byte) []byte { return bytes.Repeat([]byte{b}, 16) }
 
 func (w *world) kur(newKey crypto.Signer) KUR {
 	return KUR{OldCert: w.citizen.cert, Chain: w.chain(), OldKey: w.citizen.key, NewKey: newKey,
-		TransactionID: fill('T'), SenderNonce: fill('N'), Time: now, Recipient: w.ca.cert.RawSubject, ImplicitConfirm: true}
+		TransactionID: fill('T'), SenderNonce: fill('N'), Time: w.now, Recipient: w.ca.cert.RawSubject, ImplicitConfirm: true}
 }
 
 func (w *world) statement(t testing.TB, request []byte) Statement {
@@ -197,7 +199,7 @@ func (w *world) statement(t testing.TB, request []byte) Statement {
 		s.Renewal = Activation
 	}
 	s.Office, s.Kiosk = "دفتر ۱۴", "kiosk-7"
-	s.Time, s.ClockQuality = now, "synced"
+	s.Time, s.ClockQuality = w.now, "synced"
 	return s
 }
 
@@ -213,7 +215,7 @@ func (w *world) attested(t testing.TB, request []byte) []byte {
 		t.Fatal(err)
 	}
 	der, err := Nested{Inner: request, Key: w.kiosk.key, Cert: w.kiosk.cert, Chain: w.chain(), Attestation: att,
-		Time: now, Recipient: w.ca.cert.RawSubject}.Build(nil)
+		Time: w.now, Recipient: w.ca.cert.RawSubject}.Build(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,11 +224,11 @@ func (w *world) attested(t testing.TB, request []byte) []byte {
 
 // renewed is the certificate a good CA issues.
 func (w *world) renewed(t testing.TB, key crypto.Signer) *x509.Certificate {
-	return issue(t, &w.ca, key, citizenTemplate(t, "رضایی", now, now.Add(year))).cert
+	return issue(t, &w.ca, key, citizenTemplate(t, "رضایی", w.now, w.now.Add(year))).cert
 }
 
 func (w *world) reply(to *Message) Reply {
-	return Reply{To: to, Key: w.responder.key, Cert: w.responder.cert, Chain: w.chain(), SenderNonce: fill('R'), Time: now, GrantImplicit: true}
+	return Reply{To: to, Key: w.responder.key, Cert: w.responder.cert, Chain: w.chain(), SenderNonce: fill('R'), Time: w.now, GrantImplicit: true}
 }
 
 func mustParse(t testing.TB, der []byte) *Message {
@@ -254,4 +256,48 @@ func ruleOf(err error) Rule {
 		return e.Rule
 	}
 	return ""
+}
+
+func (w *world) ir(newKey crypto.Signer) IR {
+	return IR{Subject: w.citizen.cert.RawSubject, NewKey: newKey, Signer: w.kiosk.key, SignerCert: w.kiosk.cert, Chain: w.chain(),
+		TransactionID: fill('T'), SenderNonce: fill('N'), Time: w.now, Recipient: w.ca.cert.RawSubject, ImplicitConfirm: true}
+}
+
+// allMessages is one message of each kind.
+func (w *world) allMessages(t testing.TB) map[string][]byte {
+	t.Helper()
+	ok := must(t)
+	newKey := seededKey("new")
+	k := w.kur(newKey)
+	kur, ir := ok(k.Build(nil)), ok(w.ir(newKey).Build(nil))
+	to := mustParse(t, kur)
+	r := w.reply(to)
+	r.ConfirmWait = w.now.Add(day)
+	cert := w.renewed(t, newKey)
+	poll := ok(PollReq{Signer: k.OldKey, SignerCert: k.OldCert, Chain: k.Chain, TransactionID: k.TransactionID, SenderNonce: fill('P'),
+		RecipNonce: fill('R'), Time: w.now, Recipient: k.Recipient}.Build(nil))
+	conf := ok(CertConf{Cert: cert, Signer: k.OldKey, SignerCert: k.OldCert, Chain: k.Chain, TransactionID: k.TransactionID, SenderNonce: fill('C'),
+		RecipNonce: fill('R'), Time: w.now, Recipient: k.Recipient}.Build(nil))
+	reject := ok(CertConf{Cert: cert, Reject: &StatusInfo{Status: StatusRejection, FailInfo: FailBadCertTemplate, Text: []string{"wrong name"}},
+		Signer: k.OldKey, SignerCert: k.OldCert, TransactionID: k.TransactionID, SenderNonce: fill('C'), Time: w.now, Recipient: k.Recipient}.Build(nil))
+	unprotected := r
+	unprotected.Unprotected = true
+	return map[string][]byte{
+		"kur":               kur,
+		"kur kept":          ok(w.kur(nil).Build(nil)),
+		"ir":                ir,
+		"nested kur":        w.attested(t, kur),
+		"nested ir":         w.attested(t, ir),
+		"kup":               ok(r.Issued(nil, cert, true, w.ca.cert)),
+		"ip":                ok(w.reply(mustParse(t, ir)).Issued(nil, cert, false)),
+		"kup waiting":       ok(r.Waiting(nil)),
+		"kup rejected":      ok(r.Rejected(nil, FailBadPOP|FailDuplicateCertReq, "نه", "no")),
+		"error":             ok(r.Error(nil, FailTransactionIDInUse, "again")),
+		"error unprotected": ok(unprotected.Error(nil, FailSystemFailure)),
+		"pollReq":           poll,
+		"pollRep":           ok(w.reply(mustParse(t, poll)).PollRep(nil, 90*time.Second, "wait")),
+		"certConf":          conf,
+		"certConf rejected": reject,
+		"pkiConf":           ok(w.reply(mustParse(t, conf)).PKIConf(nil)),
+	}
 }

@@ -3,7 +3,6 @@ package cmp
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"fmt"
 	"time"
 	"unicode"
@@ -159,7 +158,7 @@ func (s Statement) validate() error {
 			return broken(RuleAttest, "statement: %s of %d bytes", name, len(t))
 		}
 		for _, r := range t {
-			if !unicode.IsPrint(r) && r != '\u200c' { // ZWNJ is Persian spelling
+			if !printable(r) {
 				return broken(RuleAttest, "statement: %s has unprintable character %U", name, r)
 			}
 		}
@@ -232,8 +231,6 @@ func (s Statement) String() string {
 		s.Renewal, s.TransactionID, s.Office, s.Kiosk, s.Time.UTC().Format(time.RFC3339), s.ClockQuality)
 }
 
-// hashOf is SHA-256 of a certificate, as in ESSCertIDv2.
-func hashOf(c *x509.Certificate) []byte {
-	h := sha256.Sum256(c.Raw)
-	return h[:]
-}
+// printable leaves out control and formatting characters, except the zero
+// width non-joiner, which Persian spelling needs.
+func printable(r rune) bool { return unicode.IsPrint(r) || r == '\u200c' }
