@@ -1,0 +1,123 @@
+package outboxlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"mohr.internal/kiosk"
+)
+
+// Outbox is what the server hands out and reports to; kiosk.Outbox is one.
+type Outbox interface {
+	Pending() []kiosk.Parcel
+	Changed() <-chan struct{}
+	Answer(id string, der []byte) kiosk.Verdict
+	Failed(id, why string)
+}
+
+// Serve answers syncd on l until ctx ends. There is one syncd: a new connection
+// replaces the old one, which a half-dead peer may have left behind.
+func Serve(ctx context.Context, l net.Listener, box Outbox, log *slog.Logger) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	var previous context.CancelFunc = func() {}
+	var done sync.WaitGroup
+	defer done.Wait()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			previous()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("outboxlink: %w", err)
+		}
+		previous()
+		done.Wait()
+		each, cancel := context.WithCancel(ctx)
+		previous = cancel
+		done.Go(func() {
+			defer cancel()
+			err := serveOne(each, conn, box)
+			if each.Err() == nil {
+				log.Info("syncd went away", "err", err)
+			}
+		})
+	}
+}
+
+// serveOne runs one connection: one goroutine reads answers, this one hands out
+// what is pending and withdraws what no longer is.
+func serveOne(ctx context.Context, conn net.Conn, box Outbox) error {
+	var out sync.Mutex
+	send := func(m message) error {
+		out.Lock()
+		defer out.Unlock()
+		conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		return write(conn, m)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	reader := make(chan struct{})
+	go func() {
+		defer close(reader)
+		for {
+			m, err := read(conn)
+			if err == nil {
+				err = take(m, box, send)
+			}
+			if err != nil {
+				cancel(err)
+				return
+			}
+		}
+	}()
+	out0 := map[string]bool{} // what this connection has been given
+	for {
+		changed := box.Changed()
+		pending := map[string]bool{}
+		for _, p := range box.Pending() {
+			pending[p.ID] = true
+			if out0[p.ID] {
+				continue
+			}
+			out0[p.ID] = true
+			if err := send(message{Kind: kindParcel, ID: p.ID, DER: p.DER}); err != nil {
+				cancel(err)
+			}
+		}
+		for id := range out0 {
+			if !pending[id] {
+				delete(out0, id)
+				if err := send(message{Kind: kindWithdraw, ID: id}); err != nil {
+					cancel(err)
+				}
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			conn.Close()
+			<-reader
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func take(m message, box Outbox, send func(message) error) error {
+	switch m.Kind {
+	case kindAnswer:
+		v := box.Answer(m.ID, m.DER)
+		return send(message{Kind: kindVerdict, ID: m.ID, Done: v.Done, After: min(v.After, 24*time.Hour).Milliseconds()})
+	case kindFailed:
+		box.Failed(m.ID, m.Why)
+		return nil
+	}
+	return errors.New("outboxlink: syncd sent a " + m.Kind)
+}

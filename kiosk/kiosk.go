@@ -1,0 +1,153 @@
+package kiosk
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"mohr.internal/display"
+	"mohr.internal/kiosk/profile"
+)
+
+// Keys are the kiosk's own keys.
+type Keys struct {
+	RA      crypto.Signer // signs the nested message; certificate with id-kp-cmcRA
+	RACert  *x509.Certificate
+	RAChain []*x509.Certificate
+	Receipt crypto.Signer // ES256
+}
+
+// Kiosk is one station. All fields are set once, before Run.
+type Kiosk struct {
+	Profile   *profile.Profile
+	CRLs      func() []*x509.RevocationList // those that are known now
+	Surface   Surface
+	Tokens    Tokens
+	Ledger    *Ledger
+	Outbox    *Outbox
+	Clock     Clock
+	Rand      io.Reader
+	Keys      Keys
+	Recipient []byte // the CA's name, DER
+	ID        string
+	Number    uint32 // in receipts
+	Office    string
+	Idle      time.Duration
+	Language  string
+	Log       *slog.Logger
+
+	stage    *stage
+	presence *presence
+}
+
+// Run serves citizens until ctx ends or the journal fails. An error means that
+// nothing may be promised any more: the caller shows a trouble screen, reopens
+// the journal and starts anew.
+func (k *Kiosk) Run(ctx context.Context) error {
+	k.stage = &stage{surface: k.Surface, log: k.Log, idle: k.Idle, lang: k.Language}
+	k.presence = newPresence()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go k.presence.follow(k.Tokens.Events(ctx))
+	if err := k.resume(); err != nil {
+		return err
+	}
+	for {
+		device, err := k.idle(ctx)
+		if err != nil {
+			return err
+		}
+		k.serve(ctx, device)
+		if err := k.Ledger.Failed(); err != nil {
+			return err
+		}
+		k.stage.lang = k.Language // the next person starts in the office's language
+	}
+}
+
+// idle waits for a citizen's token.
+func (k *Kiosk) idle(ctx context.Context) (Device, error) {
+	for {
+		found, changed := k.presence.look(RoleCitizen)
+		if len(found) > 0 {
+			return found[0], nil
+		}
+		if _, _, err := k.stage.await(ctx, idlePage, changed, 0); err != nil {
+			return Device{}, err
+		}
+	}
+}
+
+// serve is one citizen, from the token's insertion to its removal. Whatever goes
+// wrong ends with a page that says what to do now.
+func (k *Kiosk) serve(ctx context.Context, device Device) {
+	err := k.ceremony(ctx, device)
+	if err != nil && ctx.Err() == nil {
+		rule := ruleOf(err)
+		k.Log.Info("ceremony ended", "rule", rule, "err", err)
+		k.tell(ctx, device, refusalPage(rule, display.TokenFree))
+	}
+	k.farewell(ctx, device)
+}
+
+// tell shows a last page until it is dismissed, the station is idle for long, or
+// the next citizen's token comes.
+func (k *Kiosk) tell(ctx context.Context, device Device, p page) {
+	next, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		if k.presence.gone(next, device.ID) == nil {
+			if _, err := k.presence.wait(next, RoleCitizen); err == nil {
+				stop()
+			}
+		}
+	}()
+	if _, _, err := k.stage.await(next, p, nil, k.Idle); err != nil {
+		k.Log.Debug("page ended", "err", err)
+	}
+}
+
+// farewell waits until the citizen's token is out.
+func (k *Kiosk) farewell(ctx context.Context, device Device) {
+	gone, release := k.presence.bind(ctx, device.ID, RuleTokenRemoved)
+	defer release()
+	for k.presence.here(device.ID) && gone.Err() == nil {
+		k.stage.await(gone, removePage, nil, 0) // has no choices: ends with the token's removal
+	}
+}
+
+// resume finishes what was signed before a power cut and abandons what was not.
+func (k *Kiosk) resume() error {
+	if err := k.Ledger.note(RenewalID{}, EventStart, nil); err != nil {
+		return err
+	}
+	for _, n := range k.Ledger.All(func(n Renewal) bool { return !n.State.Ended() }) {
+		switch {
+		case n.State < RequestSigned:
+			if err := k.Ledger.advance(n.ID, Abandoned, func(r *Record) { r.Rule = RuleRestart }); err != nil {
+				return err
+			}
+		case n.State < Receipted:
+			k.Log.Info("finishing a stored request", "renewal", n.ID)
+			if err := k.store(n.ID, n.Request); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// turnAway journals a refusal that came before any renewal began.
+func (k *Kiosk) turnAway(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if jerr := k.Ledger.note(RenewalID{}, EventTurnedAway, func(r *Record) { r.Rule = ruleOf(err) }); jerr != nil {
+		return jerr
+	}
+	return err
+}

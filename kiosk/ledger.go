@@ -1,0 +1,301 @@
+package kiosk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+)
+
+// Journal keeps opaque bytes for ever, in order. Append returns only when the
+// bytes survive a power cut.
+type Journal interface {
+	Append(payload []byte) (seq uint64, err error)
+	Read(seq uint64) ([]byte, error) // from disk, not from memory
+	Replay(fn func(seq uint64, payload []byte) error) error
+}
+
+// How well the time is known, in the words of the receipt.
+const (
+	ClockUnproven = "unproven" // not compared with anything since the kiosk started
+	ClockKept     = "kept"     // compared earlier and kept by a battery since
+	ClockTrusted  = "trusted"  // compared with a trusted time since the kiosk started
+)
+
+// Clock tells the time and how well it is known, one of the words above.
+type Clock interface {
+	Now() time.Time
+	Quality() string
+}
+
+// Renewal is the state of one renewal as the journal tells it.
+type Renewal struct {
+	ID          RenewalID
+	State       State
+	Rule        string
+	Updated     time.Time
+	OldCert     []byte
+	KeyID       []byte
+	NewKey      []byte
+	Request     []byte // nil once the renewal has ended
+	Receipt     string
+	ReceiptSeq  uint64
+	Certificate []byte
+	Chain       [][]byte
+	Answer      []byte // the CA's last good answer, while a certConf is owed
+	Confirm     []byte // certConf to deliver
+	Confirmed   bool   // no certConf is owed
+	seq         uint64 // journal sequence of Request
+}
+
+// ErrTransition is a change of state that the table does not allow.
+var ErrTransition = errors.New("kiosk: change of state not allowed")
+
+// Ledger is the kiosk's memory of all renewals: the journal read into a map, and
+// the only writer of the journal. It is safe for concurrent use.
+type Ledger struct {
+	journal Journal
+	clock   Clock
+
+	mu         sync.Mutex
+	renewals   map[RenewalID]*Renewal
+	receiptSeq uint64
+	failed     error // the journal refused an append; nothing more is promised
+	changed    chan struct{}
+}
+
+// OpenLedger replays the journal. A record that does not parse or that changes a
+// state in a way the table forbids is an error that names its sequence number.
+func OpenLedger(j Journal, clock Clock) (*Ledger, error) {
+	l := &Ledger{journal: j, clock: clock, renewals: map[RenewalID]*Renewal{}, changed: make(chan struct{})}
+	err := j.Replay(func(seq uint64, payload []byte) error {
+		r, err := ParseRecord(payload)
+		if err != nil {
+			return fmt.Errorf("journal record %d: %w", seq, err)
+		}
+		if err := l.apply(seq, r); err != nil {
+			return fmt.Errorf("journal record %d: %w", seq, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("kiosk: replay: %w", err)
+	}
+	return l, nil
+}
+
+// apply brings one record into the map. It is the only place where a Renewal changes.
+func (l *Ledger) apply(seq uint64, r Record) error {
+	if r.ReceiptSeq > l.receiptSeq {
+		l.receiptSeq = r.ReceiptSeq
+	}
+	if r.Renewal.Zero() {
+		return nil
+	}
+	n := l.renewals[r.Renewal]
+	if n == nil {
+		n = &Renewal{ID: r.Renewal}
+	}
+	if r.State != "" {
+		to, err := ParseState(r.State)
+		if err != nil {
+			return err
+		}
+		if !allowed(n.State, to) {
+			return fmt.Errorf("%w: %v to %v in renewal %v", ErrTransition, n.State, to, r.Renewal)
+		}
+		n.State, n.Rule = to, r.Rule
+	} else if n.State == None {
+		return fmt.Errorf("%w: event %s before any state in renewal %v", ErrTransition, r.Event, r.Renewal)
+	}
+	n.Updated = time.Unix(r.Time, 0).UTC()
+	take(&n.OldCert, r.OldCert)
+	take(&n.KeyID, r.KeyID)
+	take(&n.NewKey, r.NewKey)
+	take(&n.Certificate, r.Certificate)
+	take(&n.Confirm, r.Confirm)
+	take(&n.Answer, r.Answer)
+	if r.Request != nil {
+		n.Request, n.seq = r.Request, seq
+	}
+	if r.Chain != nil {
+		n.Chain = r.Chain
+	}
+	if r.Receipt != "" {
+		n.Receipt, n.ReceiptSeq = r.Receipt, r.ReceiptSeq
+	}
+	if r.Confirmed {
+		n.Confirmed, n.Confirm, n.Answer = true, nil, nil
+	}
+	if n.State.Ended() && n.Confirm == nil {
+		n.Request, n.Chain, n.Answer, n.Confirm = nil, nil, nil, nil // a year of ended renewals stays small
+	}
+	l.renewals[r.Renewal] = n
+	return nil
+}
+
+func take(dst *[]byte, src []byte) {
+	if src != nil {
+		*dst = src
+	}
+}
+
+// advance changes the state of a renewal and makes it durable; there is no other
+// way to change one. fill may add data to the record.
+func (l *Ledger) advance(id RenewalID, to State, fill func(*Record)) error {
+	r := Record{Renewal: id, State: to.String()}
+	if fill != nil {
+		fill(&r)
+	}
+	return l.append(r)
+}
+
+// note journals an event of a renewal, or of the station when id is zero.
+func (l *Ledger) note(id RenewalID, event string, fill func(*Record)) error {
+	r := Record{Renewal: id, Event: event}
+	if fill != nil {
+		fill(&r)
+	}
+	return l.append(r)
+}
+
+// append checks, writes, and only then believes. After a failed write nothing is
+// written any more: the journal must be reopened and replayed.
+func (l *Ledger) append(r Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed != nil {
+		return l.failed
+	}
+	if r.State != "" {
+		to, err := ParseState(r.State)
+		if err != nil {
+			return err
+		}
+		from := None
+		if n := l.renewals[r.Renewal]; n != nil {
+			from = n.State
+		}
+		if !allowed(from, to) {
+			return fmt.Errorf("%w: %v to %v in renewal %v", ErrTransition, from, to, r.Renewal)
+		}
+	}
+	r.Time, r.Clock = l.clock.Now().Unix(), l.clock.Quality()
+	b, err := r.Marshal()
+	if err != nil {
+		return err
+	}
+	seq, err := l.journal.Append(b)
+	if err != nil {
+		l.failed = &Refusal{Rule: RuleStoreFailed, Err: err}
+		return l.failed
+	}
+	r, err = ParseRecord(b) // own copy: callers may reuse their slices
+	if err != nil {
+		return err
+	}
+	if err := l.apply(seq, r); err != nil {
+		return err
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return nil
+}
+
+// Failed is the first append that failed, or nil.
+func (l *Ledger) Failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}
+
+// Changed returns a channel that is closed at the next record.
+func (l *Ledger) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// Renewal returns a copy of one renewal.
+func (l *Ledger) Renewal(id RenewalID) (Renewal, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.renewals[id]
+	if n == nil {
+		return Renewal{}, false
+	}
+	return *n, true
+}
+
+// All returns copies of the renewals for which keep is true, oldest change first.
+func (l *Ledger) All(keep func(Renewal) bool) []Renewal {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []Renewal
+	for _, n := range l.renewals {
+		if keep(*n) {
+			out = append(out, *n)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if !out[i].Updated.Equal(out[j].Updated) {
+			return out[i].Updated.Before(out[j].Updated)
+		}
+		return bytes.Compare(out[i].ID[:], out[j].ID[:]) < 0
+	})
+	return out
+}
+
+// nextReceipt is the number of the next receipt: monotonic for the kiosk's life.
+func (l *Ledger) nextReceipt() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.receiptSeq + 1
+}
+
+// openFor is the renewal of this certificate that has a request and has not
+// ended, if any: there is never a second one beside it.
+func (l *Ledger) openFor(oldCert []byte) (Renewal, bool) {
+	all := l.All(func(n Renewal) bool { return n.State.Signed() && bytes.Equal(n.OldCert, oldCert) })
+	if len(all) == 0 {
+		return Renewal{}, false
+	}
+	return all[len(all)-1], true
+}
+
+// unfinishedKey is the CKA_ID announced by the last renewal of this certificate
+// that ended without a certificate. A new attempt takes it up again, so a token
+// does not fill with keys nobody uses.
+func (l *Ledger) unfinishedKey(oldCert []byte) []byte {
+	all := l.All(func(n Renewal) bool {
+		return n.State.Ended() && n.State != Loaded && n.Certificate == nil && n.KeyID != nil && bytes.Equal(n.OldCert, oldCert)
+	})
+	if len(all) == 0 {
+		return nil
+	}
+	return all[len(all)-1].KeyID
+}
+
+// readBack reads the stored request from disk and compares it with what should be there.
+func (l *Ledger) readBack(id RenewalID, want []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.renewals[id]
+	if n == nil || n.seq == 0 {
+		return &Refusal{Rule: RuleStoreFailed, Err: fmt.Errorf("kiosk: no request of renewal %v in the journal", id)}
+	}
+	b, err := l.journal.Read(n.seq)
+	if err != nil {
+		return &Refusal{Rule: RuleStoreFailed, Err: err}
+	}
+	r, err := ParseRecord(b)
+	if err != nil {
+		return &Refusal{Rule: RuleStoreFailed, Err: err}
+	}
+	if !bytes.Equal(r.Request, want) {
+		return &Refusal{Rule: RuleStoreFailed, Err: fmt.Errorf("kiosk: request of renewal %v differs on disk", id)}
+	}
+	return nil
+}

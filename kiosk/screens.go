@@ -1,0 +1,295 @@
+package kiosk
+
+import (
+	"strings"
+	"time"
+
+	"mohr.internal/display"
+	"mohr.internal/kiosk/check"
+	"mohr.internal/kiosk/nationalid"
+	"mohr.internal/kiosk/persian"
+	"mohr.internal/kiosk/profile"
+	"mohr.internal/kiosk/words"
+)
+
+// The buttons that many pages share.
+
+func next(b *words.Book) display.Choice {
+	return display.Choice{ID: choiceOK, Label: b.Say("button.next"), Key: '\n', Primary: true}
+}
+
+func done(b *words.Book) display.Choice {
+	return display.Choice{ID: choiceOK, Label: b.Say("button.done"), Key: '\n', Primary: true}
+}
+
+func cancel(b *words.Book) display.Choice {
+	return display.Choice{ID: choiceCancel, Label: b.Say("button.cancel"), Key: 'C'}
+}
+
+func yesNo(b *words.Book) []display.Choice {
+	return []display.Choice{
+		{ID: choiceYes, Label: b.Say("button.yes"), Key: '1', Primary: true},
+		{ID: choiceNo, Label: b.Say("button.no"), Key: '2'},
+	}
+}
+
+func hint(b *words.Book, s display.TokenState) display.TokenHint {
+	switch s {
+	case display.TokenInsert:
+		return display.TokenHint{State: s, Text: b.Say("token-hint.insert")}
+	case display.TokenKeep:
+		return display.TokenHint{State: s, Text: b.Say("token-hint.keep")}
+	case display.TokenFree:
+		return display.TokenHint{State: s, Text: b.Say("token-hint.free")}
+	}
+	return display.TokenHint{}
+}
+
+// Numbers and dates as the language writes them.
+
+func number(b *words.Book, n int) string { return persian.Number(n, b.Lang) }
+
+func date(b *words.Book, t time.Time) string { return persian.Date(t, b.Lang) }
+
+// The pages, in the order of the ceremony.
+
+func idlePage(b *words.Book) display.Screen {
+	return display.Screen{
+		ID: "idle", Mood: display.Calm, Title: b.Say("idle.title"), Lines: []string{b.Say("idle.line"), b.Say("idle.privacy")},
+		Token:   hint(b, display.TokenInsert),
+		Choices: []display.Choice{{ID: choiceLanguage, Label: b.Say("button.language"), Key: 'L'}},
+	}
+}
+
+func idleWarningPage(b *words.Book) display.Screen {
+	return display.Screen{
+		ID: "idle-warning", Mood: display.Ask, Title: b.Say("idle-warning.title"), Lines: []string{b.Say("idle-warning.line")},
+		Choices: []display.Choice{{ID: choiceOK, Label: b.Say("button.here"), Key: '\n', Primary: true}},
+	}
+}
+
+// working is a page without a question while the machine is busy.
+func working(id string, step, of int) page {
+	return func(b *words.Book) display.Screen {
+		return display.Screen{
+			ID: id, Mood: display.Calm, Title: b.Say(id + ".title"), Lines: []string{b.Say(id + ".line")},
+			Progress: &display.Progress{Done: step, Total: of, Text: b.Say("working.step", "n", number(b, step), "of", number(b, of))},
+			Token:    hint(b, display.TokenKeep),
+		}
+	}
+}
+
+func tokenPage(h holder) page {
+	return func(b *words.Book) display.Screen {
+		s := display.Screen{
+			ID: "token", Mood: display.Ask, Title: b.Say("token.title"),
+			Facts: []display.Fact{
+				{Label: b.Say("fact.name"), Value: h.name(b.Lang)},
+				{Label: b.Say("fact.national-id"), Value: nationalid.Mask(h.ID), LTR: true},
+				{Label: b.Say("fact.ends"), Value: b.Say("fact.ends-value", "date", date(b, h.ends), "days", number(b, h.daysLeft))},
+				{Label: b.Say("fact.tries"), Value: triesText(b, h.tries)},
+			},
+			Choices: []display.Choice{
+				{ID: choiceOK, Label: b.Say("button.renew"), Key: '\n', Primary: true}, cancel(b),
+			},
+		}
+		for _, rule := range h.warnings {
+			s.Lines = append(s.Lines, b.Say("why."+rule))
+		}
+		return s
+	}
+}
+
+func triesText(b *words.Book, tries int) string {
+	if tries < 0 {
+		return b.Say("fact.tries-unknown")
+	}
+	return number(b, tries)
+}
+
+func laterPage(b *words.Book) display.Screen {
+	return display.Screen{
+		ID: "later", Mood: display.Ask, Title: b.Say("later.title"), Lines: []string{b.Say("later.line")},
+		Choices: []display.Choice{
+			{ID: choiceOK, Label: b.Say("button.renew-here"), Key: '\n', Primary: true}, cancel(b),
+		},
+	}
+}
+
+func officerInsertPage(b *words.Book) display.Screen {
+	return display.Screen{
+		ID: "officer-insert", Mood: display.Ask, Title: b.Say("officer-insert.title"), Lines: []string{b.Say("officer-insert.line")},
+		Token: hint(b, display.TokenKeep), Choices: []display.Choice{cancel(b)},
+	}
+}
+
+// pinPage asks for a PIN; id is "pin" (the holder's) or "officer-pin". Only dots
+// are ever drawn.
+func pinPage(id, name string, tries int, before string) func(b *words.Book, typed []byte) display.Screen {
+	return func(b *words.Book, typed []byte) display.Screen {
+		s := display.Screen{
+			ID: id, Mood: display.Ask, Title: b.Say(id + ".title"),
+			Facts: []display.Fact{{Label: b.Say("fact.name"), Value: name}, {Label: b.Say("fact.tries"), Value: triesText(b, tries)}},
+			Input: &display.Input{Prompt: b.Say(id + ".prompt"), Value: strings.Repeat("●", len(typed)), Keypad: true},
+			Token: hint(b, display.TokenKeep), Choices: []display.Choice{cancel(b)},
+		}
+		if before != "" {
+			s.Lines = []string{b.Say("why." + before)}
+		}
+		return s
+	}
+}
+
+func pinLowPage(b *words.Book) display.Screen {
+	return display.Screen{
+		ID: "pin-low", Mood: display.Alarm, Title: b.Say("pin-low.title"), Lines: []string{b.Say("pin-low.line")},
+		Choices: yesNo(b), Token: hint(b, display.TokenKeep),
+	}
+}
+
+func documentPage(docs []profile.Document) page {
+	return func(b *words.Book) display.Screen {
+		s := display.Screen{ID: "document", Mood: display.Ask, Title: b.Say("document.title"), Lines: []string{b.Say("document.line")}}
+		for i, d := range docs {
+			s.Choices = append(s.Choices, display.Choice{ID: d.ID, Label: in(d.Name, b), Key: rune('1' + i)})
+		}
+		s.Choices = append(s.Choices, cancel(b))
+		return s
+	}
+}
+
+func nationalIDPage(wrong bool) func(b *words.Book, typed []byte) display.Screen {
+	return func(b *words.Book, typed []byte) display.Screen {
+		s := display.Screen{
+			ID: "national-id", Mood: display.Ask, Title: b.Say("national-id.title"), Lines: []string{b.Say("national-id.line")},
+			Input:   &display.Input{Prompt: b.Say("national-id.prompt"), Value: string(typed), Keypad: true},
+			Choices: []display.Choice{cancel(b)},
+		}
+		if wrong {
+			s.Lines = append(s.Lines, b.Say("national-id.wrong"))
+		}
+		return s
+	}
+}
+
+// examinePage asks the officer one yes-or-no question about document or face; id
+// is "feature" or "face".
+func examinePage(id string, what profile.Text, n, of int) page {
+	return func(b *words.Book) display.Screen {
+		return display.Screen{
+			ID: id, Mood: display.Ask, Title: b.Say(id + ".title"), Lines: []string{in(what, b)},
+			Progress: &display.Progress{Done: n, Total: of, Text: b.Say("working.step", "n", number(b, n), "of", number(b, of))},
+			Choices:  yesNo(b),
+		}
+	}
+}
+
+func termsPage(text profile.Text, version string) page {
+	return func(b *words.Book) display.Screen {
+		return display.Screen{
+			ID: "terms", Mood: display.Ask, Title: b.Say("terms.title"), Lines: []string{in(text, b)},
+			Facts: []display.Fact{{Label: b.Say("fact.terms-version"), Value: version, LTR: true}},
+			Choices: []display.Choice{
+				{ID: choiceYes, Label: b.Say("button.accept"), Key: '1', Primary: true},
+				{ID: choiceNo, Label: b.Say("button.decline"), Key: '2'},
+			},
+		}
+	}
+}
+
+// reviewPage shows what will be signed; the rows come from the bytes that will be signed.
+func reviewPage(rows []check.SubjectField, key string, officer string) page {
+	return func(b *words.Book) display.Screen {
+		s := display.Screen{ID: "review", Mood: display.Ask, Title: b.Say("review.title"), Token: hint(b, display.TokenKeep)}
+		for _, r := range rows {
+			label := b.Say("subject." + r.Name)
+			if !b.Has("subject." + r.Name) {
+				label = r.Name
+			}
+			s.Facts = append(s.Facts, display.Fact{Label: label, Value: r.Shown, LTR: r.LTR})
+		}
+		s.Facts = append(s.Facts,
+			display.Fact{Label: b.Say("fact.new-key"), Value: key, LTR: true},
+			display.Fact{Label: b.Say("fact.officer"), Value: officer})
+		s.Choices = []display.Choice{
+			{ID: choiceOK, Label: b.Say("button.hold"), Primary: true, Hold: true}, cancel(b),
+		}
+		return s
+	}
+}
+
+// receiptPage shows the QR code of a receipt. status is the sentence below the
+// title: what the journal holds, and nothing more.
+func receiptPage(r Renewal, tracking, status string, hold display.TokenState) page {
+	return func(b *words.Book) display.Screen {
+		id := "receipt"
+		mood := display.Done
+		if status == "receipt.accepted" {
+			id = "accepted"
+		}
+		return display.Screen{
+			ID: id, Mood: mood, Title: b.Say(id + ".title"), Lines: []string{b.Say(status)},
+			QR: r.Receipt, QRCaption: b.Say("receipt.caption"),
+			Facts:   []display.Fact{{Label: b.Say("fact.tracking"), Value: tracking, LTR: true}},
+			Token:   hint(b, hold),
+			Choices: []display.Choice{done(b)},
+		}
+	}
+}
+
+func pickupPage(h holder) page {
+	return func(b *words.Book) display.Screen {
+		return display.Screen{
+			ID: "pickup", Mood: display.Ask, Title: b.Say("pickup.title"), Lines: []string{b.Say("pickup.line")},
+			Facts:   []display.Fact{{Label: b.Say("fact.name"), Value: h.name(b.Lang)}},
+			Token:   hint(b, display.TokenKeep),
+			Choices: []display.Choice{next(b), cancel(b)},
+		}
+	}
+}
+
+// refusalPage says what happened and what to do now.
+func refusalPage(rule string, s display.TokenState) page {
+	return func(b *words.Book) display.Screen {
+		why, nextStep := "why."+rule, "next."+rule
+		if !b.Has(why) {
+			why, nextStep = "why."+RuleInternal, "next."+RuleInternal
+		}
+		return display.Screen{
+			ID: "refused", Mood: display.Alarm, Title: b.Say("refused.title"), Lines: []string{b.Say(why), b.Say(nextStep)},
+			Facts: []display.Fact{{Label: b.Say("fact.rule"), Value: rule, LTR: true}},
+			Token: hint(b, s), Choices: []display.Choice{done(b)},
+		}
+	}
+}
+
+// removePage is shown until the token is out.
+func removePage(b *words.Book) display.Screen {
+	return display.Screen{
+		ID: "remove", Mood: display.Done, Title: b.Say("remove.title"), Lines: []string{b.Say("remove.line")},
+		Token: hint(b, display.TokenFree),
+	}
+}
+
+// TroublePage is the screen of a kiosk that cannot serve; it is shown until the
+// cause is gone.
+func TroublePage(rule, lang string) display.Screen {
+	b := words.In(lang)
+	s := refusalPage(rule, display.TokenSilent)(b)
+	s.ID, s.Title, s.Choices = "trouble", b.Say("trouble.title"), nil
+	s.Lang, s.RTL = b.Lang, b.RTL
+	return s
+}
+
+// in is a profile's text in the book's language, or in any that it has.
+func in(t profile.Text, b *words.Book) string { return t.In(shownLanguage(t, b.Lang)) }
+
+// shownLanguage is the language in which a profile's text is shown.
+func shownLanguage(t profile.Text, want string) string {
+	for _, lang := range append([]string{want}, words.Languages...) {
+		if t.In(lang) != "" {
+			return lang
+		}
+	}
+	return want
+}

@@ -1,0 +1,180 @@
+package kiosk
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"io"
+	"time"
+
+	"mohr.internal/kiosk/check"
+	"mohr.internal/kiosk/persian"
+	"mohr.internal/pkcs11"
+)
+
+// citizen is the holder's token, open and checked.
+type citizen struct {
+	device  Device
+	session *pkcs11.Session
+	token   pkcs11.Token
+	objects []pkcs11.Object
+	holder
+
+	loggedIn bool // the holder has entered the PIN in this session
+}
+
+// holder is what the certificate says of its holder.
+type holder struct {
+	check.Holder
+	cert       *x509.Certificate
+	chain      []*x509.Certificate // issuer to anchor
+	ends       time.Time
+	daysLeft   int
+	latestSync time.Time
+	tries      int      // PIN tries left, -1 unknown
+	warnings   []string // rule IDs
+	decision   check.Decision
+}
+
+// name is what to call the holder on a screen.
+func (h holder) name(lang string) string {
+	if lang == "fa" {
+		return persian.Show(h.Name())
+	}
+	return persian.Show(h.CommonName)
+}
+
+// oldHash is how the journal names the old certificate.
+func (h holder) oldHash() []byte {
+	sum := sha256.Sum256(h.cert.Raw)
+	return sum[:]
+}
+
+// spki is the old public key.
+func (h holder) spki() []byte { return h.cert.RawSubjectPublicKeyInfo }
+
+// readToken opens the device and reads what needs no PIN.
+func (k *Kiosk) readToken(ctx context.Context, device Device) (*citizen, error) {
+	if !device.Supported {
+		rule := device.Reason
+		if rule == "" {
+			rule = RuleTokenUnsupported
+		}
+		return nil, refuse(rule, "device %s (%s)", device.ID, device.Model)
+	}
+	if found, _ := k.presence.look(RoleCitizen); len(found) > 1 {
+		return nil, refuse(RuleTokenTwo, "%d citizen tokens", len(found))
+	}
+	session, err := k.Tokens.Open(ctx, device.ID)
+	if err != nil {
+		return nil, &Refusal{Rule: RuleTokenUnreadable, Err: err}
+	}
+	c := &citizen{device: device, session: session}
+	if c.token, err = onlyToken(ctx, session); err == nil {
+		c.objects, err = session.Objects(ctx)
+	}
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func onlyToken(ctx context.Context, s *pkcs11.Session) (pkcs11.Token, error) {
+	tokens, err := s.Tokens(ctx)
+	if err != nil {
+		return pkcs11.Token{}, err
+	}
+	switch len(tokens) {
+	case 0:
+		return pkcs11.Token{}, refuse(RuleTokenBlank, "no initialised token")
+	case 1:
+		return tokens[0], nil
+	}
+	return pkcs11.Token{}, refuse(RuleTokenTwo, "%d tokens behind one device", len(tokens))
+}
+
+// checkToken finds the holder's signing certificate and holds it against the
+// profile. Refusals end the ceremony; warnings go on the screen.
+func (k *Kiosk) checkToken(c *citizen) error {
+	choice := check.Choose(k.Profile, checkObjects(c.objects), false, k.checkClock())
+	if err := choice.Err(); err != nil {
+		return err
+	}
+	if len(choice.Candidates) > 1 {
+		return refuse(check.TokenChoose, "%d certificates to choose from", len(choice.Candidates))
+	}
+	leaf := choice.Candidates[0].Certificate
+	result := check.Certificate(check.Input{
+		Profile: k.Profile, Leaf: leaf, Extra: choice.CAs, Holders: choice.Holders, CRLs: k.CRLs(), Clock: k.checkClock(),
+	})
+	if err := result.Err(); err != nil {
+		return err
+	}
+	c.holder = holder{
+		Holder: result.Holder, cert: leaf, chain: result.Chain[1:], ends: leaf.NotAfter, daysLeft: result.DaysLeft,
+		latestSync: result.LatestSync, tries: c.token.PIN.TriesLeft, decision: result.Decision,
+	}
+	for _, f := range append(choice.Only(check.Warn), result.Only(check.Warn)...) {
+		c.warnings = append(c.warnings, f.Rule)
+	}
+	return nil
+}
+
+// checkObjects brings the token's objects into the form the checks take.
+func checkObjects(objects []pkcs11.Object) []check.Object {
+	var out []check.Object
+	for _, o := range objects {
+		out = append(out, check.Object{
+			ID: o.ID, Label: o.Label, CertificateDER: o.CertificateDER, PublicKeyDER: o.PublicKeyDER, HasPrivate: o.HasPrivate,
+		})
+	}
+	return out
+}
+
+func (k *Kiosk) checkClock() check.Clock {
+	return check.Clock{Now: k.Clock.Now(), Proven: k.Clock.Quality() == ClockTrusted}
+}
+
+// sameToken proves that the token in the port is the one that was checked: same
+// insertion, same certificate on it, and a fresh challenge signed by its key.
+// The PIN must have been entered.
+func (k *Kiosk) sameToken(ctx context.Context, c *citizen) error {
+	found, _ := k.presence.look(RoleCitizen)
+	if len(found) != 1 || found[0].ID != c.device.ID {
+		return refuse(RuleTokenSwapped, "device %s is not the one in the port", c.device.ID)
+	}
+	ders, err := c.session.ReadCertificate(ctx, pkcs11.KeyIDOf(c.spki()))
+	if err != nil {
+		return err
+	}
+	for _, der := range ders {
+		if bytes.Equal(der, c.cert.Raw) {
+			return k.challenge(ctx, c.session, c.cert)
+		}
+	}
+	return refuse(RuleTokenSwapped, "the checked certificate is not on the token")
+}
+
+// challenge has the token sign fresh randomness and verifies it with the certificate.
+func (k *Kiosk) challenge(ctx context.Context, s *pkcs11.Session, cert *x509.Certificate) error {
+	nonce := make([]byte, 32)
+	if _, err := io.ReadFull(k.Rand, nonce); err != nil {
+		return err
+	}
+	digest := sha256.Sum256(append([]byte("mohr token challenge\x00"), nonce...))
+	sig, err := s.Sign(ctx, pkcs11.KeyIDOf(cert.RawSubjectPublicKeyInfo), crypto.SHA256, digest[:])
+	if err != nil {
+		if errors.Is(err, pkcs11.ErrKeyNotFound) {
+			return &Refusal{Rule: RuleTokenSwapped, Err: err}
+		}
+		return err
+	}
+	if err := pkcs11.VerifySignature(cert.PublicKey, crypto.SHA256, digest[:], sig); err != nil {
+		return &Refusal{Rule: RuleTokenProof, Err: err}
+	}
+	return nil
+}
