@@ -186,7 +186,7 @@ func (ca *CA) examineAttestation(in *request, nested *cmp.Message) error {
 // allowOfficer says whose attestations count.
 func (p *PKI) allowOfficer(cert *x509.Certificate) error {
 	if !p.IsOfficer(cert) {
-		return refuse(cmp.RuleOfficer, "certificate %x of %s is no officer's", cert.SerialNumber, cert.Subject.CommonName)
+		return refuse(cmp.RuleOfficer, "certificate %x is no officer's", cert.SerialNumber)
 	}
 	if p.Revoked(cert) {
 		return refuse(cmp.RuleOfficer, "certificate %x of an officer is revoked", cert.SerialNumber)

@@ -117,6 +117,22 @@ func (p *PKI) KioskRA(name string, key crypto.PublicKey, o CertOptions) (*x509.C
 	return p.system(name, key, OIDCMCRA, o)
 }
 
+// Twin issues what OpenSSL's mock server must be given as its -rsp_cert: the old
+// certificate's subject and serial number for the new key. The mock of OpenSSL
+// 3.0 cannot issue, and compares oldCertID with the certificate it returns.
+func (p *PKI) Twin(old *x509.Certificate, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
+	now = now.UTC().Truncate(time.Second)
+	cert, err := p.issue(&x509.Certificate{
+		SerialNumber: old.SerialNumber, RawSubject: old.RawSubject,
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(validity),
+		BasicConstraintsValid: true, KeyUsage: old.KeyUsage, ExtKeyUsage: old.ExtKeyUsage,
+	}, key)
+	if err != nil {
+		return nil, fmt.Errorf("cmptest: %w", err)
+	}
+	return cert, nil
+}
+
 func (p *PKI) personal(key crypto.PublicKey, o CertOptions, byDefault Person, days int) (*x509.Certificate, error) {
 	subject, err := o.person(byDefault).RawSubject()
 	if err != nil {

@@ -173,7 +173,7 @@ func TestOpenSSLIsRefused(t *testing.T) {
 		{"page", CertOptions{}, Behaviour{Kind: HTML200}, nil, ""},
 		{"other transaction", CertOptions{}, Behaviour{Kind: OtherTransaction}, nil, "transactionid unmatched"},
 		{"other nonce", CertOptions{}, Behaviour{Kind: WrongNonce}, nil, "recipnonce unmatched"},
-		{"foreign signer", CertOptions{}, Behaviour{Kind: ForeignSigner}, nil, "potentially invalid protection"},
+		{"foreign signer", CertOptions{}, Behaviour{Kind: ForeignSigner}, nil, "potentially invalid certificate"},
 		{"other key", CertOptions{}, Behaviour{Kind: OtherKey}, nil, "public key in new certificate does not match"},
 		{"unprotected error", CertOptions{}, Behaviour{Kind: UnprotectedError}, nil, "missing protection"},
 		{"500", CertOptions{}, Behaviour{Kind: HTTP500}, nil, "500"},

@@ -221,6 +221,16 @@ func TestOfficerList(t *testing.T) {
 	}
 }
 
+func TestTwin(t *testing.T) {
+	p := newPKI(t)
+	old := must[*x509.Certificate](t)(p.Citizen(newP256(t).Public(), CertOptions{}))
+	next := newP256(t)
+	twin := must[*x509.Certificate](t)(p.Twin(old, next.Public(), testTime))
+	if twin.SerialNumber.Cmp(old.SerialNumber) != 0 || !bytes.Equal(twin.RawSubject, old.RawSubject) || !next.PublicKey.Equal(twin.PublicKey) {
+		t.Errorf("serial %x for %x, subject %s", twin.SerialNumber, old.SerialNumber, twin.Subject)
+	}
+}
+
 func TestWriteLoad(t *testing.T) {
 	for _, rsa := range []bool{false, true} {
 		p, err := New(Options{Time: testTime, Seed: `a "b" c`, RSA: rsa})
