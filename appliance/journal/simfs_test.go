@@ -37,6 +37,7 @@ type node struct {
 	kids, safe  map[string]*node // folder
 	cache, disk []byte           // file
 	dirty       map[int]bool     // pages of cache that are not on disk
+	bad         map[int]bool     // pages that cannot be read until they are written
 	locked      bool
 }
 
@@ -208,6 +209,11 @@ func (f *simFile) ReadAt(b []byte, off int64) (int, error) {
 	if do, err := f.s.call("pread", f.name); err != nil || !do {
 		return 0, err
 	}
+	for p := range f.n.bad {
+		if int(off) < (p+1)*PageSize && p*PageSize < int(off)+len(b) {
+			return 0, &fs.PathError{Op: "pread", Path: f.name, Err: syscall.EIO}
+		}
+	}
 	n := 0
 	if off < int64(len(f.n.cache)) {
 		n = copy(b, f.n.cache[off:])
@@ -233,6 +239,7 @@ func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
 	copy(f.n.cache[off:], b[:n])
 	for p := int(off) / PageSize; p*PageSize < int(off)+n; p++ {
 		f.n.dirty[p] = true
+		delete(f.n.bad, p)
 	}
 	if fault != nil {
 		return n, fault

@@ -1,0 +1,315 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// disk is a closed journal of n records on a simulated disk: the damage is
+// done below the file system, and a thousand times in a second.
+type disk struct {
+	good *simFS
+	fs   *simFS
+	n    uint64
+}
+
+func newDisk(t *testing.T, n int) *disk {
+	t.Helper()
+	fs := newSim()
+	j, err := Create(simDir, with(small, fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, j, n)
+	j.Close()
+	return &disk{good: copyOf(fs), fs: copyOf(fs), n: uint64(n)}
+}
+
+func (d *disk) restore() { d.fs = copyOf(d.good) }
+
+func (d *disk) file(c string, seg int) *node {
+	n, err := d.fs.find(simDir + "/" + c + "/" + segmentName(seg))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// flip changes one bit, put overwrites a part of a file.
+func (d *disk) flip(c string, seg, off, bit int) {
+	n := d.file(c, seg)
+	d.put(c, seg, off, []byte{n.disk[off] ^ 1<<bit})
+}
+
+func (d *disk) put(c string, seg, off int, b []byte) {
+	n := d.file(c, seg)
+	copy(n.disk[off:], b)
+	copy(n.cache[off:], b)
+}
+
+func (d *disk) cut(c string, seg, size int) {
+	n := d.file(c, seg)
+	n.disk, n.cache = n.disk[:size], n.cache[:size]
+}
+
+// remove takes a file, or a folder, away.
+func (d *disk) remove(name string) {
+	p, base, err := d.fs.parent(simDir + "/" + name)
+	if err != nil {
+		panic(err)
+	}
+	delete(p.kids, base)
+	delete(p.safe, base)
+}
+
+// healed opens, and wants all records, something healed, copies as they were
+// on the disk, and nothing left to heal the next time.
+func (d *disk) healed() error {
+	for round := range 2 {
+		j, err := Open(simDir, with(Options{}, d.fs))
+		if err != nil {
+			return err
+		}
+		err = intact(j, d.n)
+		n := len(j.Healed())
+		j.Close()
+		if err != nil {
+			return err
+		}
+		if (n > 0) != (round == 0) {
+			return fmt.Errorf("round %d: healed %v", round, j.Healed())
+		}
+	}
+	for i := range small.Segments {
+		for _, c := range copies {
+			want, err := d.good.find(simDir + "/" + c + "/" + segmentName(i))
+			if err != nil {
+				return err
+			}
+			if string(d.file(c, i).disk) != string(want.disk) {
+				return fmt.Errorf("%s/%s is not as before", c, segmentName(i))
+			}
+		}
+	}
+	return nil
+}
+
+const rounds = 400
+
+// One bit, anywhere in one copy, is healed.
+func TestOneBit(t *testing.T) {
+	d := newDisk(t, 14)
+	r := rand.New(rand.NewPCG(3, 1))
+	for range rounds {
+		c, seg := copies[r.IntN(2)], r.IntN(2)
+		at, bit := r.IntN(minSegmentPages*PageSize), r.IntN(8)
+		d.restore()
+		d.flip(c, seg, at, bit)
+		if err := d.healed(); err != nil {
+			t.Errorf("%s segment %d byte %d: %v", c, seg, at, err)
+		}
+	}
+	// Every byte of what a segment's header and a record's header say.
+	for i := range 2 * Overhead {
+		at := i
+		if i >= Overhead {
+			at += PageSize - Overhead
+		}
+		d.restore()
+		d.flip(copies[i%2], 0, at, i%8)
+		if err := d.healed(); err != nil {
+			t.Errorf("%s byte %d: %v", copies[i%2], at, err)
+		}
+	}
+}
+
+// A page of rubbish or of zeros, a run of pages, a file cut or gone, all of a
+// copy gone.
+func TestDamageInOneCopy(t *testing.T) {
+	d := newDisk(t, 14)
+	r := rand.New(rand.NewPCG(4, 1))
+	rubbishOf := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return b
+	}
+	for i := range rounds {
+		c, seg := copies[r.IntN(2)], r.IntN(2)
+		page := r.IntN(minSegmentPages)
+		d.restore()
+		switch i % 5 {
+		case 0:
+			d.put(c, seg, page*PageSize, rubbishOf(PageSize))
+		case 1: // a header or a record becomes blank
+			seg, page = 0, r.IntN(10)
+			d.put(c, seg, page*PageSize, make([]byte, PageSize))
+		case 2:
+			d.put(c, seg, page*PageSize, rubbishOf((1+r.IntN(minSegmentPages-page))*PageSize))
+		case 3:
+			d.cut(c, seg, r.IntN(minSegmentPages*PageSize))
+		case 4:
+			d.remove(c + "/" + segmentName(r.IntN(small.Segments)))
+		}
+		if err := d.healed(); err != nil {
+			t.Errorf("case %d, %s segment %d page %d: %v", i%5, c, seg, page, err)
+		}
+	}
+	for _, c := range copies {
+		d.restore()
+		d.remove(c)
+		if err := d.healed(); err != nil {
+			t.Errorf("copy %s gone: %v", c, err)
+		}
+	}
+}
+
+// Both copies of one record: refused by name with nothing changed; a healthy
+// page put back into one copy makes both good.
+func TestDamageInBothCopies(t *testing.T) {
+	d := newDisk(t, 14)
+	page := 1
+	var pages []int // of records 1 to 11, all in segment 0
+	for seq := uint64(1); seq <= 11; seq++ {
+		pages = append(pages, page)
+		page += pagesFor(len(payload(seq)))
+	}
+	for i, p := range pages {
+		for _, off := range []int{0, 5, 17, 40, 70, 90} {
+			d.restore()
+			d.flip("a", 0, p*PageSize+off, 2)
+			d.flip("b", 0, p*PageSize+off, 2)
+			for _, opts := range []Options{{}, {ReadOnly: true}} {
+				_, err := Open(simDir, with(opts, d.fs))
+				var damaged *DamagedError
+				if !errors.As(err, &damaged) || damaged.Seq != uint64(i+1) || damaged.Segment != 0 || damaged.Page < p {
+					t.Errorf("record %d byte %d: %v", i+1, off, err)
+				}
+			}
+			d.flip("b", 0, p*PageSize+off, 2)
+			if err := d.healed(); err != nil {
+				t.Errorf("record %d put back: %v", i+1, err)
+			}
+		}
+	}
+	// Blank in both, with records behind it: lost, and not the end.
+	d.restore()
+	d.put("a", 0, pages[4]*PageSize, make([]byte, (pages[5]-pages[4])*PageSize))
+	d.put("b", 0, pages[4]*PageSize, make([]byte, (pages[5]-pages[4])*PageSize))
+	var damaged *DamagedError
+	if _, err := Open(simDir, with(Options{}, d.fs)); !errors.As(err, &damaged) || damaged.Seq != 5 {
+		t.Errorf("blank in both: %v", err)
+	}
+	// Different records in the two copies: both healed.
+	d.restore()
+	d.put("a", 0, pages[3]*PageSize+100, []byte{1, 2, 3})
+	d.put("b", 0, pages[7]*PageSize+100, []byte{1, 2, 3})
+	if err := d.healed(); err != nil {
+		t.Errorf("different records: %v", err)
+	}
+	// One segment gone in both copies, used or not.
+	for seg := range small.Segments {
+		d.restore()
+		d.remove("a/" + segmentName(seg))
+		d.remove("b/" + segmentName(seg))
+		if _, err := Open(simDir, with(Options{}, d.fs)); !errors.Is(err, ErrDamaged) {
+			t.Errorf("segment %d gone: %v", seg, err)
+		}
+	}
+}
+
+// A sector that cannot be read is damage like any other.
+func TestUnreadablePage(t *testing.T) {
+	d := newDisk(t, 14)
+	for _, c := range copies {
+		for _, page := range []int{0, 1, 5, minSegmentPages - 1} {
+			d.restore()
+			d.file(c, 0).bad = map[int]bool{page: true}
+			if err := d.healed(); err != nil {
+				t.Errorf("%s page %d: %v", c, page, err)
+			}
+		}
+	}
+}
+
+// Two copies of two journals are not one journal.
+func TestCopiesOfTwoJournals(t *testing.T) {
+	other := small
+	other.ID[0]++
+	j, dir := create(t, small)
+	j2, dir2 := create(t, other)
+	fill(t, j, 3)
+	fill(t, j2, 5)
+	j.Close()
+	j2.Close()
+	os.RemoveAll(filepath.Join(dir, "b"))
+	if err := os.Rename(filepath.Join(dir2, "b"), filepath.Join(dir, "b")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+}
+
+// A copy put back from yesterday is brought up to date; both are a journal
+// that is shorter, which only a checkpoint kept elsewhere finds.
+func TestRolledBack(t *testing.T) {
+	j, dir := create(t, small)
+	fill(t, j, 4)
+	name := func(c string) string { return filepath.Join(dir, c, segmentName(0)) }
+	old, _ := os.ReadFile(name("a"))
+	fill(t, j, 3)
+	seq, head := j.Head()
+	j.Close()
+	for _, c := range copies {
+		os.WriteFile(name(c), old, 0o600)
+		j = reopen(t, dir, Options{})
+		if err := intact(j, 7); err != nil || len(j.Healed()) == 0 {
+			t.Errorf("copy %s rolled back: %v", c, err)
+		}
+		j.Close()
+		same(t, dir)
+	}
+	for _, c := range copies {
+		os.WriteFile(name(c), old, 0o600)
+	}
+	j = reopen(t, dir, Options{})
+	if err := intact(j, 4); err != nil {
+		t.Error(err)
+	}
+	if err := j.Verify(seq, head); !errors.Is(err, ErrDiverged) {
+		t.Errorf("checkpoint: %v", err)
+	}
+}
+
+// Damage that comes while the journal is open is healed by reading.
+func TestHealedByReplay(t *testing.T) {
+	j, dir := create(t, small)
+	fill(t, j, 8)
+	hurt := func(c string) {
+		f, err := os.OpenFile(filepath.Join(dir, c, segmentName(0)), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		f.WriteAt([]byte{0xff}, 3*PageSize+10)
+	}
+	hurt("a")
+	if err := intact(j, 8); err != nil {
+		t.Fatal(err)
+	}
+	if h := j.Healed(); len(h) != 1 || h[0].Copy != "a" || h[0].What != Copied {
+		t.Errorf("healed %v", h)
+	}
+	same(t, dir)
+	hurt("a")
+	hurt("b")
+	if err := intact(j, 8); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+}

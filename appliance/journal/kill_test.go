@@ -1,0 +1,141 @@
+package journal
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain is also the child that is killed, and the stranger who may not
+// write.
+func TestMain(m *testing.M) {
+	switch dir := os.Getenv("JOURNAL_TEST_DIR"); os.Getenv("JOURNAL_TEST_CHILD") {
+	case "append":
+		if err := child(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case "open":
+		_, errOpen := Open(dir, Options{})
+		_, errCreate := Create(dir+"2", small)
+		fmt.Println(errOpen)
+		fmt.Println(errCreate)
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// child appends until it is killed, and says what is acknowledged.
+func child(dir string) error {
+	j, err := Open(dir, Options{})
+	if err != nil {
+		return err
+	}
+	for seq, _ := j.Head(); ; {
+		if _, err := j.Append(payload(seq + 1)); err != nil {
+			return err
+		}
+		seq++
+		fmt.Println(seq)
+	}
+}
+
+func start(t *testing.T, what, dir string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "JOURNAL_TEST_CHILD="+what, "JOURNAL_TEST_DIR="+dir)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// kill -9 at random moments: the page cache survives, so this proves only
+// that Open copes with what a killed process leaves, lock included.
+func TestKill(t *testing.T) {
+	big := small
+	big.Segments = 60
+	j, dir := create(t, big)
+	j.Close()
+	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	acked, healed := uint64(0), 0
+	for range 12 {
+		cmd := start(t, "append", dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stop := uint64(1 + r.IntN(20))
+		go func() { // a slow machine reaches the time first
+			time.Sleep(5 * time.Second)
+			cmd.Process.Kill()
+		}()
+		lines, n := bufio.NewScanner(out), uint64(0)
+		for lines.Scan() {
+			if acked, err = strconv.ParseUint(lines.Text(), 10, 64); err != nil {
+				t.Fatalf("child says %q", lines.Text())
+			}
+			if n++; n == stop {
+				time.Sleep(time.Duration(r.IntN(2000)) * time.Microsecond)
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+		if n == 0 {
+			t.Fatal("child acknowledged nothing")
+		}
+		j := reopen(t, dir, Options{})
+		seq, _ := j.Head()
+		if seq < acked || seq > acked+1 {
+			t.Fatalf("%d records, %d acknowledged", seq, acked)
+		}
+		if err := intact(j, seq); err != nil {
+			t.Fatal(err)
+		}
+		healed += len(j.Healed())
+		j.Close()
+	}
+	t.Logf("%d records, %d healings", acked, healed)
+}
+
+// A folder that belongs to somebody else.
+func TestNotOurs(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to become somebody else")
+	}
+	j, dir := create(t, small)
+	j.Close()
+	for p := filepath.Dir(dir); p != os.TempDir() && p != "/"; p = filepath.Dir(p) {
+		os.Chmod(p, 0o755)
+	}
+	for _, mode := range []os.FileMode{0o700, 0o755} {
+		os.Chmod(dir, mode)
+		exe := filepath.Join(filepath.Dir(dir), "child")
+		b, err := os.ReadFile(os.Args[0])
+		if err == nil {
+			err = os.WriteFile(exe, b, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := start(t, "open", dir)
+		cmd.Path, cmd.Dir = exe, "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("journal: open %s: read-only: open %[1]s", dir)
+		want2 := fmt.Sprintf("journal: create %s2: read-only: mkdir %[1]s2.new: permission denied\n", dir)
+		if got := string(out); len(got) < len(want)+len(want2) || got[:len(want)] != want || got[len(got)-len(want2):] != want2 {
+			t.Errorf("mode %v: %s", mode, got)
+		}
+	}
+}
