@@ -62,36 +62,55 @@ func KeyIDOf(spki []byte) KeyID {
 	return sha256.Sum256(spki)
 }
 
-// CertificateKey takes the SubjectPublicKeyInfo out of a certificate without
-// judging the rest of it (RFC 5280 section 4.1): a token may hold certificates
-// that crypto/x509 refuses, and they are still to be listed.
-func CertificateKey(der []byte) ([]byte, error) {
+// CertificateFields are the parts of a certificate that PKCS#11 wants beside it,
+// each a DER value as it stands in the certificate.
+type CertificateFields struct {
+	Serial, Issuer, Subject, PublicKey []byte
+}
+
+// SplitCertificate takes a certificate apart without judging it (RFC 5280
+// section 4.1): a token may hold certificates that crypto/x509 refuses, and they
+// are still to be listed.
+func SplitCertificate(der []byte) (CertificateFields, error) {
 	var cert struct {
 		TBS struct {
-			Version    asn1.RawValue `asn1:"optional,explicit,tag:0"`
-			Serial     asn1.RawValue
-			Algorithm  asn1.RawValue
-			Issuer     asn1.RawValue
-			Validity   asn1.RawValue
-			Subject    asn1.RawValue
-			PublicKey  asn1.RawValue
-			Extensions []asn1.RawValue `asn1:"optional,omitempty,explicit,tag:3"`
+			Version   asn1.RawValue `asn1:"optional,explicit,tag:0"`
+			Serial    asn1.RawValue
+			Algorithm asn1.RawValue
+			Issuer    asn1.RawValue
+			Validity  asn1.RawValue
+			Subject   asn1.RawValue
+			PublicKey asn1.RawValue
+			// what may follow is skipped by encoding/asn1
 		}
 		Algorithm asn1.RawValue
 		Signature asn1.BitString
 	}
 	rest, err := asn1.Unmarshal(der, &cert)
 	if err != nil {
-		return nil, fmt.Errorf("pkcs11: certificate: %w", err)
+		return CertificateFields{}, fmt.Errorf("pkcs11: certificate: %w", err)
 	}
 	if len(rest) != 0 {
-		return nil, errors.New("pkcs11: certificate: trailing bytes")
+		return CertificateFields{}, errors.New("pkcs11: certificate: trailing bytes")
 	}
-	key := cert.TBS.PublicKey
-	if key.Class != asn1.ClassUniversal || key.Tag != asn1.TagSequence {
-		return nil, errors.New("pkcs11: certificate: no public key")
+	t := cert.TBS
+	for _, v := range []struct {
+		name  string
+		value asn1.RawValue
+		tag   int
+	}{{"serial", t.Serial, asn1.TagInteger}, {"issuer", t.Issuer, asn1.TagSequence},
+		{"subject", t.Subject, asn1.TagSequence}, {"public key", t.PublicKey, asn1.TagSequence}} {
+		if v.value.Class != asn1.ClassUniversal || v.value.Tag != v.tag {
+			return CertificateFields{}, fmt.Errorf("pkcs11: certificate: no %s", v.name)
+		}
 	}
-	return key.FullBytes, nil
+	return CertificateFields{t.Serial.FullBytes, t.Issuer.FullBytes, t.Subject.FullBytes, t.PublicKey.FullBytes}, nil
+}
+
+// CertificateKey is the SubjectPublicKeyInfo of a certificate.
+func CertificateKey(der []byte) ([]byte, error) {
+	fields, err := SplitCertificate(der)
+	return fields.PublicKey, err
 }
 
 // VerifySignature verifies what a token signed: PKCS#1 v1.5 or DER ECDSA.
