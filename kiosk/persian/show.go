@@ -121,7 +121,7 @@ func lookAlikes(s string) []Oddity {
 	}
 	for i, r := range s {
 		switch {
-		case !unicode.IsLetter(r):
+		case !unicode.IsLetter(r), odd(r) != "":
 			if r != zwnj {
 				flush()
 			}
