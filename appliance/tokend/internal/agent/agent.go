@@ -1,0 +1,169 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"mohr.internal/appliance/tokenlink"
+	"mohr.internal/pkcs11"
+	"mohr.internal/usb"
+)
+
+// Options of New.
+type Options struct {
+	Policy Policy
+
+	// Start starts the worker for a module. It is called without a lock held.
+	Start func(Module) (*pkcs11.Worker, error)
+
+	Deadlines pkcs11.Deadlines // overrides for tests
+
+	// Life tells the ids of this life of tokend from those of another one.
+	Life string
+
+	Log *slog.Logger
+}
+
+// Limits against enumeration storms and readers that do not read.
+const (
+	maxDevices = 64
+	maxUnread  = 256
+)
+
+// Agent holds who is plugged in. It implements tokenlink.Agent.
+type Agent struct {
+	Options
+
+	mu       sync.Mutex
+	inserted int // counts insertions for ids
+	slots    []*slot
+	watchers map[chan tokenlink.Event]bool
+}
+
+// slot is one inserted device.
+type slot struct {
+	port   string
+	device tokenlink.Device
+	module Module        // if supported
+	busy   bool          // attached, or its last worker is not yet reaped
+	gone   chan struct{} // closed at removal
+}
+
+var _ tokenlink.Agent = (*Agent)(nil)
+
+// New returns an agent with nothing plugged in.
+func New(o Options) *Agent {
+	return &Agent{Options: o, watchers: map[chan tokenlink.Event]bool{}}
+}
+
+// Follow handles events until the channel is closed.
+func (a *Agent) Follow(events <-chan usb.Event) {
+	for e := range events {
+		a.Handle(e)
+	}
+}
+
+// Handle takes one USB event: the worker of a removed device is being killed and
+// all watchers have the event in their queue when it returns.
+func (a *Agent) Handle(e usb.Event) {
+	var v verdict
+	if e.Kind == usb.Inserted {
+		v = a.Policy.judge(e.Device) // looks at files: before the lock
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.remove(e.Device.Port) // also if an insertion takes the port over
+	if e.Kind != usb.Inserted {
+		return
+	}
+	if len(a.slots) == maxDevices {
+		a.Log.Warn("too many devices", "limit", maxDevices, "port", e.Device.Port)
+		return
+	}
+	a.inserted++
+	d := v.device
+	d.ID = fmt.Sprintf("%s-%d", a.Life, a.inserted)
+	a.slots = append(a.slots, &slot{port: e.Device.Port, device: d, module: v.module, gone: make(chan struct{})})
+	a.Log.Info("inserted", "id", d.ID, "port", d.Port, "role", d.Role, "usb", fmt.Sprintf("%04x:%04x", d.VID, d.PID),
+		"classes", d.Classes, "model", d.Model, "reason", d.Reason, "problem", e.Device.Problem)
+	a.tell(tokenlink.Event{Kind: tokenlink.Inserted, Device: d})
+}
+
+// remove drops the device in a port, if there is one. The lock is held.
+func (a *Agent) remove(port string) {
+	i := slices.IndexFunc(a.slots, func(s *slot) bool { return s.port == port })
+	if i < 0 {
+		return
+	}
+	s := a.slots[i]
+	a.slots = slices.Delete(a.slots, i, i+1)
+	close(s.gone)
+	a.Log.Info("removed", "id", s.device.ID, "port", port, "attached", s.busy)
+	a.tell(tokenlink.Event{Kind: tokenlink.Removed, Device: s.device})
+}
+
+// tell queues an event for all watchers. The lock is held.
+func (a *Agent) tell(e tokenlink.Event) {
+	for w := range maps.Keys(a.watchers) {
+		select {
+		case w <- e:
+		default:
+			a.Log.Warn("watcher does not read", "unread", maxUnread)
+			a.drop(w)
+		}
+	}
+}
+
+// drop ends a watcher once. The lock is held.
+func (a *Agent) drop(w chan tokenlink.Event) {
+	if a.watchers[w] {
+		delete(a.watchers, w)
+		close(w)
+	}
+}
+
+// Watch implements tokenlink.Agent.
+func (a *Agent) Watch(ctx context.Context) <-chan tokenlink.Event {
+	w := make(chan tokenlink.Event, maxUnread)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := tokenlink.Event{Kind: tokenlink.Snapshot}
+	for _, s := range a.slots {
+		all.Devices = append(all.Devices, s.device)
+	}
+	w <- all
+	a.watchers[w] = true
+	context.AfterFunc(ctx, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.drop(w)
+	})
+	return w
+}
+
+// claim finds a device that can be attached and marks it busy.
+func (a *Agent) claim(id string) (*slot, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := slices.IndexFunc(a.slots, func(s *slot) bool { return s.device.ID == id })
+	switch {
+	case i < 0:
+		return nil, tokenlink.ErrNoDevice
+	case !a.slots[i].device.Supported:
+		return nil, fmt.Errorf("%w: %s", tokenlink.ErrUnsupported, a.slots[i].device.Reason)
+	case a.slots[i].busy:
+		return nil, tokenlink.ErrBusy
+	}
+	a.slots[i].busy = true
+	return a.slots[i], nil
+}
+
+func (a *Agent) release(s *slot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.busy = false
+}

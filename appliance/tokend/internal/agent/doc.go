@@ -1,0 +1,16 @@
+// Package agent is what tokend does: it turns USB events into devices with a
+// role and a verdict, starts one worker for each attached device, and carries
+// the frames of package pkcs11 between the two.
+//
+// The agent looks at a frame's verb and request id only. One request, one reply,
+// a deadline per verb; anything else on either side, a removal of the device and
+// the end of the connection kill the worker. It is always reaped, and an inserted
+// device can be attached again only after that.
+//
+// Bench makes USB events from a desk's keys. They go through the same door as
+// those of the real watcher: from there on nothing knows the difference but the
+// table of ports, which for a desk's port has the module in it.
+//
+// Not done here: admitting devices at the bus, life of the PC/SC daemon, a
+// sandbox round the worker.
+package agent
