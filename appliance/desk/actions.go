@@ -49,6 +49,7 @@ func (w *World) State() State {
 	for _, d := range w.Place.Devices {
 		s.Tokens = append(s.Tokens, TokenState{
 			Key: string(d.Kind), Role: d.Role, Title: d.Title, TitleFa: d.TitleFa, Note: d.describe(), In: plugged[d.Kind],
+			Odd: d.Kind != Citizen && d.Kind != Officer && d.Kind != Second && d.Kind != Unknown,
 		})
 	}
 	for _, p := range w.programs {

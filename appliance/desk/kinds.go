@@ -61,7 +61,7 @@ var kinds = map[Kind]kind{
 		options: cmptest.CertOptions{Person: secondPerson}},
 	Expired: {role: "citizen", title: "Expired", titleFa: "منقضی", note: "ran out 20 days ago", pin: citizenPIN,
 		options: cmptest.CertOptions{Expired: true}},
-	Revoked: {role: "citizen", title: "Revoked", titleFa: "باطل‌شده", note: "on the CRL", pin: citizenPIN,
+	Revoked: {role: "citizen", title: "Revoked", titleFa: "باطل شده", note: "on the CRL", pin: citizenPIN,
 		options: cmptest.CertOptions{Revoked: true}},
 	Foreign: {role: "citizen", title: "Foreign CA", titleFa: "مرکز ناشناس", note: "same names, other keys", pin: citizenPIN,
 		options: cmptest.CertOptions{ForeignCA: true}},

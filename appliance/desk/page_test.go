@@ -36,6 +36,7 @@ func newFakeBench() *fakeBench {
 			{Key: "citizen", Role: "citizen", Title: "Citizen", TitleFa: "متقاضی", Note: "Maryam Rezaei, PIN 12345678, 20 days left"},
 			{Key: "officer", Role: "officer", Title: "Officer", TitleFa: "کارشناس", Note: "Reza Karimi, PIN 87654321"},
 			{Key: "unknown", Role: "other", Title: "Unknown device", TitleFa: "ناشناس", Note: "not in the catalogue"},
+			{Key: "expired", Role: "citizen", Title: "Expired", TitleFa: "منقضی", Note: "ran out 20 days ago", Odd: true},
 		},
 		Programs: []ProgramState{{Name: "kioskd", Running: true}, {Name: "tokend", Running: true}, {Name: "syncd", Running: true}},
 	}}

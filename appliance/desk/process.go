@@ -5,8 +5,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Program is one of the real programs: what the supervisor of the appliance would start.
@@ -23,6 +26,9 @@ type process struct {
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed after the process was reaped and its output read to the end
 	err     error         // valid after ended
+
+	mu   sync.Mutex
+	gone bool // reaped, or about to be: the group's number may belong to another
 }
 
 // startProcess starts p. Its output is appended to the file logPath and to log. The parent's death
@@ -45,6 +51,14 @@ func startProcess(p Program, logPath string, log *Log) (*process, error) {
 	}
 	r := &process{program: p, cmd: cmd, ended: make(chan struct{})}
 	go func() {
+		// The end of the program is the end of its group: seen before it is reaped, while the number of the
+		// group cannot belong to anybody else.
+		for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+		}
+		r.kill()
+		r.mu.Lock()
+		r.gone = true
+		r.mu.Unlock()
 		r.err = cmd.Wait()
 		lines.flush()
 		file.Close()
@@ -55,9 +69,9 @@ func startProcess(p Program, logPath string, log *Log) (*process, error) {
 
 // kill ends the whole process group at once, as a power cut does. It does not wait.
 func (r *process) kill() {
-	select {
-	case <-r.ended: // the group number may belong to another by now
-	default:
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.gone {
 		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
 	}
 }

@@ -19,6 +19,7 @@ type TokenState struct {
 	TitleFa string `json:"titleFa"`
 	Note    string `json:"note"` // who, and the PIN of this throw-away token
 	In      bool   `json:"in"`
+	Odd     bool   `json:"odd"` // for trying what goes wrong; listed apart
 }
 
 // Answer is one way for the CA to behave.

@@ -81,7 +81,15 @@ function chip(id, text, ok) {
   li.classList.toggle("off", ok === false);
 }
 function showTokens(tokens) {
-  const list = $("tokens");
+  listTokens($("tokens"), tokens.filter((t) => !t.odd));
+  listTokens($("odd-tokens"), tokens.filter((t) => t.odd));
+  $("odd").hidden = !tokens.some((t) => t.odd);
+  for (const role of ["citizen", "officer"]) {
+    const inside = tokens.filter((t) => t.in && (t.role === role || (t.role === "other" && role === "citizen")));
+    chip("state-" + role, inside.map((t) => t.title).join(" + ") || "empty", inside.length ? true : undefined);
+  }
+}
+function listTokens(list, tokens) {
   const keys = tokens.map((t) => t.key).join();
   if (list.dataset.keys !== keys) {
     list.dataset.keys = keys;
@@ -104,10 +112,6 @@ function showTokens(tokens) {
     button.textContent = t.in ? "Remove" : "Insert";
     button.setAttribute("aria-pressed", t.in);
     button.setAttribute("aria-label", (t.in ? "Remove: " : "Insert: ") + t.title);
-  }
-  for (const role of ["citizen", "officer"]) {
-    const inside = tokens.filter((t) => t.in && (t.role === role || (t.role === "other" && role === "citizen")));
-    chip("state-" + role, inside.map((t) => t.title).join(" + ") || "empty", inside.length ? true : undefined);
   }
 }
 function showAnswers(choices, now) {
