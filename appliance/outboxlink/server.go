@@ -8,15 +8,22 @@ import (
 	"net"
 	"sync"
 	"time"
-
-	"mohr.internal/kiosk"
 )
 
-// Outbox is what the server hands out and reports to; kiosk.Outbox is one.
+// Parcel is one message to deliver.
+type Parcel struct {
+	ID  string
+	DER []byte
+}
+
+// Outbox is what the server hands out and reports to.
 type Outbox interface {
-	Pending() []kiosk.Parcel
+	// Pending are the parcels to deliver now. Changed is closed when they may differ.
+	Pending() []Parcel
 	Changed() <-chan struct{}
-	Answer(id string, der []byte) kiosk.Verdict
+	// Answer judges what the CA sent for a parcel: done, or to be sent again after a while.
+	Answer(id string, der []byte) (done bool, after time.Duration)
+	// Failed is told of each attempt without an answer.
 	Failed(id, why string)
 }
 
@@ -78,23 +85,23 @@ func serveOne(ctx context.Context, conn net.Conn, box Outbox) error {
 			}
 		}
 	}()
-	out0 := map[string]bool{} // what this connection has been given
+	given := map[string]bool{} // by this connection
 	for {
 		changed := box.Changed()
 		pending := map[string]bool{}
 		for _, p := range box.Pending() {
 			pending[p.ID] = true
-			if out0[p.ID] {
+			if given[p.ID] {
 				continue
 			}
-			out0[p.ID] = true
+			given[p.ID] = true
 			if err := send(message{Kind: kindParcel, ID: p.ID, DER: p.DER}); err != nil {
 				cancel(err)
 			}
 		}
-		for id := range out0 {
+		for id := range given {
 			if !pending[id] {
-				delete(out0, id)
+				delete(given, id)
 				if err := send(message{Kind: kindWithdraw, ID: id}); err != nil {
 					cancel(err)
 				}
@@ -113,8 +120,8 @@ func serveOne(ctx context.Context, conn net.Conn, box Outbox) error {
 func take(m message, box Outbox, send func(message) error) error {
 	switch m.Kind {
 	case kindAnswer:
-		v := box.Answer(m.ID, m.DER)
-		return send(message{Kind: kindVerdict, ID: m.ID, Done: v.Done, After: min(v.After, 24*time.Hour).Milliseconds()})
+		done, after := box.Answer(m.ID, m.DER)
+		return send(message{Kind: kindVerdict, ID: m.ID, Done: done, After: min(after, 24*time.Hour).Milliseconds()})
 	case kindFailed:
 		box.Failed(m.ID, m.Why)
 		return nil

@@ -26,7 +26,7 @@ var spelling = strings.NewReplacer(
 // and kaf, no tatweel, no vowel marks, single spaces, ZWNJ only between two
 // letters. Digits become Persian only where the text shows them; see Digits.
 func Normalize(s string) string {
-	s = spelling.Replace(s)
+	s = spelling.Replace(strings.ToValidUTF8(s, "\ufffd")) // bytes left over by a deletion must not join
 	var out []rune
 	for _, r := range s {
 		switch {
@@ -65,10 +65,9 @@ func lastRune(s []rune) rune {
 	return s[len(s)-1]
 }
 
-// isMark tells the short vowels and other marks that are left out in names.
-func isMark(r rune) bool {
-	return 0x064b <= r && r <= 0x0652 || r == 0x0670 || 0x0656 <= r && r <= 0x065f
-}
+// isMark tells the short vowels and other marks that are left out in names,
+// and a hamza or madda that found no letter to compose with.
+func isMark(r rune) bool { return 0x064b <= r && r <= 0x065f || r == 0x0670 }
 
 // folds joins letters that clerks write either way. Only for comparing.
 var folds = strings.NewReplacer(

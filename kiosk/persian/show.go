@@ -54,7 +54,7 @@ func Oddities(s string) []Oddity {
 		}
 		if r == zwnj {
 			next, _ := utf8.DecodeRuneInString(s[i+size:])
-			if !unicode.Is(unicode.Arabic, prev) || !unicode.Is(unicode.Arabic, next) {
+			if !joins(prev) || !joins(next) {
 				why = "invisible"
 			}
 		}
@@ -64,6 +64,11 @@ func Oddities(s string) []Oddity {
 		prev = r
 	}
 	return append(out, lookAlikes(s)...)
+}
+
+// joins tells the characters between which a ZWNJ has a visible meaning.
+func joins(r rune) bool {
+	return unicode.Is(unicode.Arabic, r) && (unicode.IsLetter(r) || unicode.IsMark(r)) && odd(r) == ""
 }
 
 // odd classifies one character without its neighbours.

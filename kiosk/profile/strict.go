@@ -217,11 +217,11 @@ func name(path string) string {
 }
 
 func kind(v reflect.Value) string {
+	if v.CanAddr() && v.Addr().Type().Implements(textUnmarshaler) {
+		return "a string"
+	}
 	switch v.Kind() {
 	case reflect.Struct, reflect.Map:
-		if v.CanAddr() && v.Addr().Type().Implements(textUnmarshaler) {
-			return "a string"
-		}
 		return "an object"
 	case reflect.Slice:
 		return "a list"
