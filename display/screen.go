@@ -26,6 +26,11 @@ type Screen struct {
 	Banner    string    // one quiet line at the foot: language key, clock quality
 }
 
+// Text in a Screen follows the Unicode bidirectional algorithm with the screen's
+// base direction. A piece that runs the other way and holds spaces or signs, such
+// as a name, a code in groups or a phrase in another language, has to be put
+// between U+2066 or U+2067 and U+2069 by the caller, or its parts change places.
+
 // Mood is the tone of a screen. Moods differ by sign and shape as well as by
 // colour, so that nothing depends on telling colours apart.
 type Mood uint8
@@ -57,8 +62,7 @@ func (m Mood) String() string {
 type Fact struct {
 	Label, Value string
 	// LTR marks a value that reads left to right whatever the screen does: a
-	// serial number, a code, a digest. It is isolated and kept in one piece
-	// where it fits in one line.
+	// serial number, a code in groups of digits, a digest. It is isolated here.
 	LTR bool
 }
 
