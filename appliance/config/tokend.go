@@ -35,7 +35,7 @@ type Port struct {
 type Module struct {
 	Model string            `json:"model"` // as in the catalogue
 	Path  string            `json:"path"`
-	Env   map[string]string `json:"env,omitempty"` // the worker's whole environment
+	Env   map[string]string `json:"env,omitempty"` // of the worker, which inherits nothing but gets TMPDIR and HOME
 }
 
 // Desk is the bench of a desk: devices that are inserted and removed by key

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"mohr.internal/appliance/config"
+	"mohr.internal/appliance/tokend/internal/agent"
+	"mohr.internal/appliance/tokenlink"
+	"mohr.internal/pkcs11"
+	"mohr.internal/usb"
+)
+
+// serve joins the parts and runs them until a signal, or until one fails.
+func serve(file string, log *slog.Logger) error {
+	c, err := config.LoadTokend(file)
+	if err != nil {
+		return err
+	}
+	catalogue, err := usb.BuiltIn()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+
+	var listeners []net.Listener
+	listen := func(path string) (net.Listener, error) {
+		l, err := tokenlink.Listen(path)
+		if err == nil {
+			listeners = append(listeners, l)
+		}
+		return l, err
+	}
+	defer func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}()
+	front, err := listen(c.Socket)
+	if err != nil {
+		return err
+	}
+	start, clean, err := starter(c.Socket + ".work") // ours, as we hold the socket
+	if err != nil {
+		return err
+	}
+	defer clean()
+	life := make([]byte, 4)
+	rand.Read(life) // does not fail
+	a := agent.New(agent.Options{Policy: agent.NewPolicy(c, catalogue), Start: start, Life: hex.EncodeToString(life), Log: log})
+	parts := []func(context.Context) error{
+		func(ctx context.Context) error { return tokenlink.Serve(ctx, front, a, log) },
+	}
+	if c.Desk != nil {
+		l, err := listen(c.Desk.Socket)
+		if err != nil {
+			return err
+		}
+		bench := agent.NewBench(c.Desk, a.Handle)
+		parts = append(parts, func(ctx context.Context) error { return tokenlink.ServeBench(ctx, l, bench, log) })
+	}
+	if c.USB.Enabled {
+		w := usb.NewWatcher(usb.Options{Sysfs: c.USB.Sysfs, Rescan: c.USB.Rescan.Std(), Uevents: usb.KernelUevents, Log: log})
+		parts = append(parts, func(ctx context.Context) error {
+			events, err := w.Watch(ctx)
+			if err == nil {
+				a.Follow(events)
+			}
+			return err
+		})
+	}
+	log.Info("tokend starts", "socket", c.Socket, "usb", c.USB.Enabled, "desk", c.Desk != nil)
+	err = together(ctx, parts)
+	log.Info("tokend ends", "err", err)
+	return err
+}
+
+// together runs all parts until ctx ends or one of them fails, which ends the
+// others.
+func together(ctx context.Context, parts []func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() {
+			defer cancel()
+			errs[i] = part(ctx)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// starter returns what starts workers: this very program, in a temporary folder
+// of the worker's own below dir, as some modules leave files and pipes there.
+// What a killed tokend left in dir is removed first, the rest by clean.
+func starter(dir string) (start func(agent.Module) (*pkcs11.Worker, error), clean func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, nil, fmt.Errorf("temporary folder: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("temporary folder: %w", err)
+	}
+	start = func(m agent.Module) (*pkcs11.Worker, error) {
+		own, err := os.MkdirTemp(dir, "worker-")
+		if err != nil {
+			return nil, err
+		}
+		// In the environment of exec the last of two values counts.
+		env := append([]string{"TMPDIR=" + own, "HOME=" + own}, m.Env...)
+		w, err := pkcs11.StartWorker(pkcs11.WorkerCommand{Path: self, Args: []string{"worker"}, ModulePath: m.Path, Env: env, Dir: own})
+		if err != nil {
+			os.RemoveAll(own)
+			return nil, err
+		}
+		go func() {
+			w.Wait()
+			os.RemoveAll(own)
+		}()
+		return w, nil
+	}
+	return start, func() { os.RemoveAll(dir) }, nil
+}
