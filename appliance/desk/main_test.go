@@ -90,6 +90,9 @@ func actKioskd(path string) error {
 		if id == "idle" {
 			f.Targets = []display.Target{{ID: "next", Rect: image.Rect(10, 10, 90, 50)}, {ID: "sign", Rect: image.Rect(110, 10, 190, 50)}}
 		}
+		if id == "pin" {
+			f.Targets = []display.Target{{ID: "key:ok", Rect: image.Rect(10, 10, 90, 50)}}
+		}
 		if err := s.Show(display.Screen{ID: id, Lang: "en", Title: id, Lines: []string{fmt.Sprintf("typed %d", typed)}}, f); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"filippo.io/age"
 
 	"mohr.internal/appliance/config"
+	"mohr.internal/appliance/journal"
 	"mohr.internal/kiosk/cmp/cmptest"
 	"mohr.internal/kiosk/profile"
 	"mohr.internal/kiosk/receipt"
@@ -49,7 +50,7 @@ type Options struct {
 	IdleTimeout time.Duration
 }
 
-// Provision makes a Place in o.Dir: PKI, tokens, keys, signed profile and configuration files.
+// Provision makes a Place in o.Dir: PKI, tokens, keys, signed profile, an empty journal and configuration files.
 func Provision(ctx context.Context, o Options) (*Place, error) {
 	if o.Dir == "" || o.Time.IsZero() {
 		return nil, errors.New("desk: provision: no folder or no time given")
@@ -97,6 +98,13 @@ func Provision(ctx context.Context, o Options) (*Place, error) {
 	p.configure(o)
 	if err := p.shift(0); err != nil {
 		return nil, err
+	}
+	j, err := journal.Create(p.Kioskd.Journal.Dir, journal.Options{SegmentBytes: p.Kioskd.Journal.SegmentBytes, Segments: p.Kioskd.Journal.Segments})
+	if err != nil {
+		return nil, fmt.Errorf("desk: provision: %w", err)
+	}
+	if err := j.Close(); err != nil {
+		return nil, fmt.Errorf("desk: provision: %w", err)
 	}
 	if err := p.writeConfig("kioskd", &p.Kioskd); err != nil {
 		return nil, err

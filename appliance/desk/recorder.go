@@ -57,14 +57,18 @@ func (r *Recorder) take(s Shot) {
 	r.last = &s
 }
 
-// face tells screens apart: not by what is typed into them, but by what can be pressed.
+// face tells screens apart: by what they say and offer, but not by what is being typed into them.
 func face(s Shot) string {
 	var b strings.Builder
 	b.WriteString(s.ID + "\x00" + s.Lang + "\x00" + s.Title)
+	text := s.Text
 	for _, t := range s.Targets {
 		b.WriteString("\x00" + t.ID)
+		if strings.HasPrefix(t.ID, "key:") {
+			text = ""
+		}
 	}
-	return b.String()
+	return b.String() + "\x00" + text
 }
 
 // keep writes the picture of the screen that goes.
