@@ -49,7 +49,7 @@ func checkValue(s *cryptobyte.String, depth int) error {
 	}
 	const class, constructed = 0xc0, 0x20
 	if tag&class == 0 {
-		if isSeq := tag == asn1.SEQUENCE || tag == asn1.SET; isSeq != (tag&constructed != 0) {
+		if isSeq := tag|constructed == asn1.SEQUENCE || tag|constructed == asn1.SET; isSeq != (tag&constructed != 0) {
 			return fmt.Errorf("universal tag %#x in the wrong form", uint8(tag))
 		}
 	}
@@ -122,14 +122,14 @@ func isName(der []byte) bool {
 	return s.SkipASN1(asn1.SEQUENCE) && s.Empty()
 }
 
-// readTime reads a GeneralizedTime in UTC without fraction (RFC 9483, 3.1).
-// That the zone is Z shows when it is marshalled again.
+// readTime reads a GeneralizedTime in UTC without fraction: YYYYMMDDHHMMSSZ
+// (RFC 9483, 3.1).
 func readTime(s *cryptobyte.String, t *time.Time) bool {
+	raw := *s
 	if !s.ReadASN1GeneralizedTime(t) {
 		return false
 	}
-	*t = t.UTC()
-	return true
+	return len(raw)-len(*s) == 2+15 && raw[16] == 'Z'
 }
 
 func addTime(b *cryptobyte.Builder, t time.Time) { b.AddASN1GeneralizedTime(t.UTC()) }

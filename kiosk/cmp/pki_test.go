@@ -83,7 +83,7 @@ func issue(t testing.TB, issuer *party, key crypto.Signer, tmpl x509.Certificate
 	if issuer != nil {
 		parent, signer = issuer.cert, issuer.key
 	}
-	der, err := x509.CreateCertificate(deterministic{}, &tmpl, parent, key.Public(), signer)
+	der, err := x509.CreateCertificate(nil, &tmpl, parent, key.Public(), signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,11 +93,6 @@ func issue(t testing.TB, issuer *party, key crypto.Signer, tmpl x509.Certificate
 	}
 	return party{key, cert}
 }
-
-// deterministic is no source of randomness: PKCS#1 v1.5 needs none.
-type deterministic struct{}
-
-func (deterministic) Read(p []byte) (int, error) { return 0, errors.New("no randomness here") }
 
 // world is a small PKI: root, issuing CA, its CMP certificate, a kiosk, an
 // officer and a citizen.

@@ -94,8 +94,8 @@ func TestRejectText(t *testing.T) {
 	for _, text := range []string{"", strings.Repeat("ش", 1000), "a\xffb"} {
 		d := newDesk(t, nil)
 		d.ca.Behave(Behaviour{Kind: Reject, Text: text})
-		if a := d.ask(d.nest(d.kur())); a.Kind != cmp.Rejected {
-			t.Errorf("%.10q: %v", text, a.Kind)
+		if a := d.ask(d.nest(d.kur())); a.Kind != cmp.Rejected || (len(a.Text) == 0) != (text == "") {
+			t.Errorf("%.10q: %v %q", text, a.Kind, a.Text)
 		}
 	}
 }
@@ -117,8 +117,12 @@ func TestUnprotectedErrorIsAHint(t *testing.T) {
 	d := newDesk(t, nil)
 	d.ca.Queue(Behaviour{Kind: UnprotectedError})
 	request := d.nest(d.kur())
-	if a := d.ask(request); a.Kind != cmp.Hint {
+	answer := d.post(request)
+	if a := d.check(d.expect(request), answer); a.Kind != cmp.Hint {
 		t.Errorf("%v %v", a.Kind, a.StatusInfo)
+	}
+	if m := must[*cmp.Message](t)(cmp.Parse(answer)); m.Protected() || !bytes.Equal(m.TransactionID(), d.expect(request).TransactionID) {
+		t.Errorf("protected %t, transaction %x", m.Protected(), m.TransactionID())
 	}
 	if a := d.ask(request); a.Kind != cmp.Issued {
 		t.Errorf("afterwards: %v", a.Kind)

@@ -89,9 +89,6 @@ func (ca *CA) trust(cert *x509.Certificate, at time.Time) error {
 	}); err != nil {
 		return &cmp.CheckError{Rule: RuleIssuer, Detail: "certificate not issued by this ca", Err: err}
 	}
-	if cert.IsCA {
-		return refuse(cmp.RuleSigner, "certificate %x is that of a ca", cert.SerialNumber)
-	}
 	if ca.opts.PKI.Revoked(cert) {
 		return refuse(RuleRevoked, "certificate %x is revoked", cert.SerialNumber)
 	}
@@ -100,9 +97,6 @@ func (ca *CA) trust(cert *x509.Certificate, at time.Time) error {
 
 // examineInner checks the requester's own message.
 func (ca *CA) examineInner(in *request, window time.Duration) (err error) {
-	if k := in.msg.Kind; k != cmp.BodyIR && k != cmp.BodyCR && k != cmp.BodyKUR {
-		return refuse(cmp.RuleBody, "%v is no request for a certificate", k)
-	}
 	if in.signer, err = ca.signerOf(in.msg, window); err != nil {
 		return err
 	}

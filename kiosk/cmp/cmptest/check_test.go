@@ -12,6 +12,8 @@ import (
 	"mohr.internal/kiosk/cmp"
 )
 
+func unnested(o *CAOptions) { o.Unnested = true }
+
 const day = 24 * time.Hour
 
 // Each row breaks one rule and no other.
@@ -112,9 +114,9 @@ func TestRefusals(t *testing.T) {
 		}), 0, cmp.RuleKeyUsage, cmp.FailSignerNotTrusted},
 		{"too long in the outbox", nil, citizen(CertOptions{DaysLeft: 60}), 30*day + time.Second, RuleTime, cmp.FailBadTime},
 		{"from the future", nil, citizen(CertOptions{}), -5*time.Minute - time.Second, RuleTime, cmp.FailBadTime},
-		{"an hour old without a kiosk", func(o *CAOptions) { o.Unnested = true }, func(d *desk) []byte { return d.kur() },
+		{"an hour old without a kiosk", unnested, func(d *desk) []byte { return d.kur() },
 			time.Hour + time.Second, RuleTime, cmp.FailBadTime},
-		{"without messageTime", func(o *CAOptions) { o.Unnested = true }, func(d *desk) []byte {
+		{"without messageTime", unnested, func(d *desk) []byte {
 			subject := d.old.RawSubject
 			d.now = time.Time{}
 			defer func() { d.now = testTime }()
@@ -137,9 +139,26 @@ func TestRefusals(t *testing.T) {
 		{"proof by another key", nil, func(d *desk) []byte {
 			return d.nest(forgeRequest(d.t, d.kur(), d.oldKey, newP256(d.t), func(*certRequest) {}))
 		}, 0, cmp.RulePOP, cmp.FailBadPOP},
+		{"template names another issuer", nil, forged(func(d *desk, r *certRequest) {
+			r.template = sequence(d.t, build(d.t, specific(3), d.pki.Root.RawSubject), inside(d.t, r.template))
+		}), 0, RuleTemplate, cmp.FailBadCertTemplate},
+		{"oldCertID in an ir", nil, func(d *desk) []byte {
+			var controls []byte
+			forgeRequest(d.t, d.kur(), d.oldKey, d.newKey, func(r *certRequest) { controls = r.controls })
+			ir := d.ir(d.old.RawSubject, d.kioskKey, d.kiosk)
+			return d.nest(forgeRequest(d.t, ir, d.kioskKey, d.newKey, func(r *certRequest) { r.controls = controls }))
+		}, 0, cmp.RuleOldCert, cmp.FailBadCertID},
+		{"short transactionID", unnested, func(d *desk) []byte {
+			d.transaction = random(d.t)
+			return takeApart(d.t, d.kur()).shorten(d.t, d.transaction).seal(d.t, d.oldKey)
+		}, 0, cmp.RuleTID, cmp.FailBadRequest},
+		{"short senderNonce", unnested, func(d *desk) []byte {
+			d.nonce = random(d.t)
+			return takeApart(d.t, d.kur()).shorten(d.t, d.nonce).seal(d.t, d.oldKey)
+		}, 0, cmp.RuleNonce, cmp.FailBadSenderNonce},
 		{"same key refused", func(o *CAOptions) { o.RefuseSameKey = true }, nested(func(d *desk) { d.newKey = nil }), 0, RuleSameKey, cmp.FailBadCertTemplate},
 		{"ir without a subject", nil, func(d *desk) []byte { return d.nest(d.ir([]byte{0x30, 0}, d.kioskKey, d.kiosk)) }, 0, cmp.RuleSubject, cmp.FailBadCertTemplate},
-		{"an answer instead of a request", func(o *CAOptions) { o.Unnested = true }, func(d *desk) []byte { return d.post(d.kur()) }, 0, cmp.RuleBody, cmp.FailBadRequest},
+		{"an answer instead of a request", unnested, func(d *desk) []byte { return d.post(d.kur()) }, 0, cmp.RuleBody, cmp.FailBadRequest},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newDesk(t, tc.options)
@@ -189,7 +208,7 @@ func TestAccepted(t *testing.T) {
 			return d.nest(d.kur())
 		}, 2*day + slack},
 		{"a clock 5 minutes fast", nil, func(d *desk) []byte { return d.nest(d.kur()) }, -5 * time.Minute},
-		{"an hour old without a kiosk", func(o *CAOptions) { o.Unnested = true }, func(d *desk) []byte { return d.kur() }, time.Hour},
+		{"an hour old without a kiosk", unnested, func(d *desk) []byte { return d.kur() }, time.Hour},
 		{"template without a subject", nil, func(d *desk) []byte {
 			return d.nest(forgeRequest(d.t, d.kur(), d.oldKey, d.newKey, func(r *certRequest) {
 				r.template = withoutSubject(d.t, r.template)

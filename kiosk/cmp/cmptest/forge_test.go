@@ -53,6 +53,29 @@ func (p parts) bend(t testing.TB, old, new []byte) parts {
 	return p
 }
 
+// shorten takes the last byte off an OCTET STRING of 16 bytes in the header.
+func (p parts) shorten(t testing.TB, octets []byte) parts {
+	t.Helper()
+	header := inside(t, p.header)
+	was := append([]byte{18, 4, 16}, octets...) // length of the tag round it, OCTET STRING, its length
+	if !bytes.Contains(header, was) {
+		t.Fatalf("%x does not occur", octets)
+	}
+	p.header = sequence(t, bytes.Replace(header, was, append([]byte{17, 4, 15}, octets[:15]...), 1))
+	return p
+}
+
+// inside returns the content of a SEQUENCE.
+func inside(t testing.TB, der []byte) []byte {
+	t.Helper()
+	s := cryptobyte.String(der)
+	var content cryptobyte.String
+	if !s.ReadASN1(&content, cbasn1.SEQUENCE) {
+		t.Fatal("no sequence")
+	}
+	return content
+}
+
 // certRequest is the content of CertRequest and the proof that follows it.
 type certRequest struct{ id, template, controls, proof []byte }
 
@@ -93,11 +116,8 @@ func forgeRequest(t testing.TB, kur []byte, oldKey, newKey crypto.Signer, bend f
 // withoutSubject takes the field subject [5] out of a CertTemplate.
 func withoutSubject(t testing.TB, template []byte) []byte {
 	t.Helper()
-	s := cryptobyte.String(template)
-	var in, field cryptobyte.String
-	if !s.ReadASN1(&in, cbasn1.SEQUENCE) {
-		t.Fatal("no template")
-	}
+	in := cryptobyte.String(inside(t, template))
+	var field cryptobyte.String
 	var rest []byte
 	for !in.Empty() {
 		var tag cbasn1.Tag

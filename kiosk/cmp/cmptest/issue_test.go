@@ -3,6 +3,8 @@ package cmptest
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
+	"crypto/x509"
 	"testing"
 	"time"
 
@@ -24,7 +26,8 @@ func TestRenewal(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			d := newDesk(t, nil)
 			d.oldKey, d.newKey = tc.old, tc.new
-			d.citizen(CertOptions{})
+			policy := must[x509.OID](t)(x509.OIDFromInts([]uint64{2, 16, 364, 1}))
+			d.citizen(CertOptions{Policies: []x509.OID{policy}})
 			request := d.nest(d.kur())
 			a := d.ask(request)
 			if a.Kind != cmp.Issued || !a.ImplicitConfirmed {
@@ -35,7 +38,8 @@ func TestRenewal(t *testing.T) {
 				r.Statement.Kiosk != "kiosk-1" || r.Confirmation != Implicit || !r.At.Equal(testTime) {
 				t.Errorf("record %+v", r)
 			}
-			if !bytes.Equal(a.Cert.RawSubject, d.old.RawSubject) || a.Cert.KeyUsage != d.old.KeyUsage {
+			if !bytes.Equal(a.Cert.RawSubject, d.old.RawSubject) || a.Cert.KeyUsage != d.old.KeyUsage ||
+				len(a.Cert.Policies) != 1 || !a.Cert.Policies[0].Equal(policy) {
 				t.Errorf("subject %s, usage %b", a.Cert.Subject, a.Cert.KeyUsage)
 			}
 			if !a.Cert.NotAfter.Equal(testTime.Add(validity)) {
@@ -194,6 +198,19 @@ func TestWaitPolls(t *testing.T) {
 	d.issued(1)
 }
 
+// Asking by the same bytes counts like asking by pollReq.
+func TestWaitPollsByResending(t *testing.T) {
+	d := newDesk(t, nil)
+	d.ca.Queue(Behaviour{Kind: WaitPolls, N: 2})
+	request := d.nest(d.kur())
+	for _, want := range []cmp.AnswerKind{cmp.Waiting, cmp.Waiting, cmp.Issued, cmp.Issued} {
+		if a := d.ask(request); a.Kind != want {
+			t.Fatalf("%v, want %v", a.Kind, want)
+		}
+	}
+	d.issued(1)
+}
+
 // A kiosk whose citizen has gone cannot sign a pollReq: it sends the nested
 // request again.
 func TestWaitingRequestSentAgain(t *testing.T) {
@@ -246,6 +263,22 @@ func TestPollRefused(t *testing.T) {
 			d.issued(0)
 		})
 	}
+	t.Run("senderNonce used before", func(t *testing.T) {
+		d := newDesk(t, nil)
+		d.ca.Queue(Behaviour{Kind: WaitReleased})
+		d.transaction, d.nonce = random(t), random(t)
+		request := d.nest(d.kur())
+		last := d.ask(request)
+		poll := must[[]byte](t)(cmp.PollReq{
+			Signer: d.oldKey, SignerCert: d.old, TransactionID: d.transaction, SenderNonce: d.nonce,
+			RecipNonce: last.SenderNonce, Time: d.now, Recipient: d.pki.Issuing.RawSubject,
+		}.Build(rand.Reader))
+		e := d.expect(request)
+		e.Sent = cmp.SentPollReq
+		if got := d.check(e, d.post(poll)); got.Kind != cmp.Rejected || got.FailInfo != cmp.FailBadSenderNonce {
+			t.Errorf("%v %v", got.Kind, got.StatusInfo)
+		}
+	})
 	t.Run("unknown transaction", func(t *testing.T) {
 		d := newDesk(t, nil)
 		poll, e := d.pollReq(d.nest(d.kur()), cmp.Answer{SenderNonce: random(t)})

@@ -255,11 +255,6 @@ func (ca *CA) confirm(tx *transaction, msg *cmp.Message, hash [32]byte, b Behavi
 func (ca *CA) fail(to *cmp.Message, b Behaviour, cause error) ([]byte, error) {
 	fail, words := refusal(cause)
 	ca.log(to, "refused", "fail", fail, "err", cause)
-	if to != nil && to.Kind == cmp.BodyNested {
-		if inner, err := to.Inner(); err == nil {
-			to = inner
-		}
-	}
 	r, err := ca.reply(to, b)
 	if err != nil {
 		return nil, err
