@@ -48,7 +48,7 @@ type Kiosk struct {
 // nothing may be promised any more: the caller shows a trouble screen, reopens
 // the journal and starts anew.
 func (k *Kiosk) Run(ctx context.Context) error {
-	k.stage = &stage{surface: k.Surface, log: k.Log, idle: k.Idle, lang: k.Language}
+	k.stage = &stage{surface: k.Surface, log: k.Log, clock: k.Clock, idle: k.Idle, lang: k.Language}
 	k.presence = newPresence()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -85,11 +85,12 @@ func (k *Kiosk) idle(ctx context.Context) (Device, error) {
 // serve is one citizen, from the token's insertion to its removal. Whatever goes
 // wrong ends with a page that says what to do now.
 func (k *Kiosk) serve(ctx context.Context, device Device) {
+	start, waited, busy := k.Clock.Now(), k.stage.waited, k.Tokens.Busy()
 	err := k.ceremony(ctx, device)
+	total, waited, busy := k.Clock.Now().Sub(start), k.stage.waited-waited, k.Tokens.Busy()-busy
+	k.Log.Info("ceremony ended", "rule", ruleOf(err), "err", err, "total", total, "waited", waited, "token", busy, "own", total-waited-busy)
 	if err != nil && ctx.Err() == nil {
-		rule := ruleOf(err)
-		k.Log.Info("ceremony ended", "rule", rule, "err", err)
-		k.tell(ctx, device, refusalPage(rule, display.TokenFree))
+		k.tell(ctx, device, refusalPage(ruleOf(err), display.TokenFree))
 	}
 	k.farewell(ctx, device)
 }

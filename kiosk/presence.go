@@ -3,6 +3,7 @@ package kiosk
 import (
 	"context"
 	"sync"
+	"time"
 
 	"mohr.internal/pkcs11"
 )
@@ -37,6 +38,8 @@ type Tokens interface {
 	Events(ctx context.Context) <-chan DeviceEvent
 	// Open starts a session with a device; closing it ends the worker.
 	Open(ctx context.Context, deviceID string) (*pkcs11.Session, error)
+	// Busy is the time spent so far in waiting for tokens, for the log.
+	Busy() time.Duration
 }
 
 // presence knows what is plugged in now.

@@ -42,7 +42,9 @@ type page func(b *words.Book) display.Screen
 type stage struct {
 	surface Surface
 	log     *slog.Logger
+	clock   Clock
 	idle    time.Duration // without an answer for so long, the person has left
+	waited  time.Duration // for people, the CA and timers: not the kiosk's own time
 
 	mu   sync.Mutex
 	lang string
@@ -152,14 +154,18 @@ func (s *stage) converse(ctx context.Context, p page, wake <-chan struct{}, idle
 	limit, warned := idle, false
 	for {
 		timeout, stop := after(limit)
+		start := s.clock.Now()
 		select {
 		case <-ctx.Done():
 			stop()
+			s.rest(start)
 			return false, context.Cause(ctx)
 		case <-wake:
 			stop()
+			s.rest(start)
 			return true, nil
 		case <-timeout:
+			s.rest(start)
 			if warned {
 				return false, &Refusal{Rule: RuleIdle}
 			}
@@ -167,6 +173,7 @@ func (s *stage) converse(ctx context.Context, p page, wake <-chan struct{}, idle
 			s.show(idleWarningPage)
 		case in, ok := <-s.surface.Inputs():
 			stop()
+			s.rest(start)
 			switch {
 			case !ok:
 				return false, errors.New("kiosk: the panel is closed")
@@ -187,6 +194,9 @@ func (s *stage) converse(ctx context.Context, p page, wake <-chan struct{}, idle
 		}
 	}
 }
+
+// rest adds a wait that has ended.
+func (s *stage) rest(start time.Time) { s.waited += s.clock.Now().Sub(start) }
 
 // after is a timer that never fires for d = 0.
 func after(d time.Duration) (<-chan time.Time, func() bool) {

@@ -78,12 +78,9 @@ func Choose(p *profile.Profile, objects []Object, loggedIn bool, clock Clock) Ch
 		}
 		return c
 	}
-	if loggedIn {
-		c.dropKeyless()
-		if len(c.Candidates) == 0 {
-			c.add(TokenNoKey, Refuse, "%d certificates", len(c.Holders))
-			return c
-		}
+	if loggedIn && !c.dropKeyless() {
+		c.add(TokenNoKey, Refuse, "%d certificates", len(c.Holders))
+		return c
 	}
 	c.narrow(p, clock)
 	if len(c.Candidates) > 1 {
@@ -118,8 +115,10 @@ func (c *Choice) join(objects []Object, cert *x509.Certificate, at int) {
 	}
 }
 
-// bareKeys lists private keys to which no certificate belongs.
+// bareKeys lists private keys to which no certificate belongs. Those under a
+// certificate's CKA_ID are found already, as TOKEN-MISMATCH.
 func (c *Choice) bareKeys(objects []Object) {
+	found := 0
 	for i, o := range objects {
 		if !o.HasPrivate || len(o.CertificateDER) > 0 {
 			continue
@@ -128,10 +127,15 @@ func (c *Choice) bareKeys(objects []Object) {
 			return belongs(o, objects[one.Object].ID, one.Certificate)
 		}) {
 			c.KeyOnly = append(c.KeyOnly, i)
+			if !slices.ContainsFunc(c.Candidates, func(one Candidate) bool {
+				return len(o.ID) > 0 && bytes.Equal(o.ID, objects[one.Object].ID)
+			}) {
+				found++
+			}
 		}
 	}
-	if len(c.KeyOnly) > 0 && len(c.Holders) > 0 {
-		c.add(TokenKeyOnly, Info, "%d keys", len(c.KeyOnly))
+	if found > 0 && len(c.Holders) > 0 {
+		c.add(TokenKeyOnly, Info, "%d keys", found)
 	}
 }
 
@@ -142,13 +146,15 @@ func belongs(key Object, id []byte, cert *x509.Certificate) bool {
 	return len(id) > 0 && bytes.Equal(key.ID, id)
 }
 
-func (c *Choice) dropKeyless() {
-	c.Candidates = slices.DeleteFunc(c.Candidates, func(one Candidate) bool {
-		if !one.HasPrivate {
-			c.add(TokenCertificateOnly, Info, "object %d", one.Object)
-		}
-		return !one.HasPrivate
-	})
+// dropKeyless sets certificates without a key apart; false if that leaves none.
+func (c *Choice) dropKeyless() bool {
+	keyless := func(one Candidate) bool { return !one.HasPrivate }
+	all := len(c.Candidates)
+	c.Candidates = slices.DeleteFunc(c.Candidates, keyless)
+	if n := all - len(c.Candidates); n > 0 && n < all {
+		c.add(TokenCertificateOnly, Info, "%d certificates", n)
+	}
+	return len(c.Candidates) > 0
 }
 
 // narrow keeps the best candidates: usable ones before others, then the newest

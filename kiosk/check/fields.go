@@ -4,6 +4,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"unicode/utf8"
 
 	"mohr.internal/kiosk/persian"
 )
@@ -49,6 +50,9 @@ func SubjectFields(raw []byte) ([]SubjectField, error) {
 			}
 			if len(out) == maxFields {
 				return nil, fmt.Errorf("check: subject of over %d attributes", maxFields)
+			}
+			if utf8.RuneCountInString(value) > persian.MaxShown {
+				return nil, fmt.Errorf("check: subject attribute %v is too long to be shown", a.Type)
 			}
 			name := fieldNames[a.Type.String()]
 			if name == "" {

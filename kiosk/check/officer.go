@@ -47,7 +47,10 @@ func Officer(p *profile.Profile, cert *x509.Certificate, office string, holder H
 	if officerRevoked(p, cert, crls) {
 		f.add(OfficerRevoked, Refuse, "certificate is in its issuer's CRL")
 	}
-	usage(cert, &f)
+	if u := cert.KeyUsage; u != 0 && u&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
+		f.add(OfficerCertificate, Refuse, "key usage does not allow signatures")
+	}
+	f = append(f, PublicKey(cert.PublicKey)...)
 	own, _ := Subject(p, cert)
 	if holder.ID != "" && nationalid.Equal(own.ID, holder.ID) {
 		f.add(OfficerIsHolder, Refuse, "officer and holder have the same number")

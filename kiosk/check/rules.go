@@ -153,7 +153,7 @@ const (
 	OfficerEnded = "OFFICER-ENDED"
 	// An officer whose training has lapsed is refused, on a proven clock.
 	OfficerTraining = "OFFICER-TRAINING"
-	// An officer's certificate outside its validity is refused, on a proven clock.
+	// An officer's certificate has to be for signatures and, on a proven clock, within its validity.
 	OfficerCertificate = "OFFICER-CERT"
 	// A revoked officer's certificate is refused.
 	OfficerRevoked = "OFFICER-REVOKED"

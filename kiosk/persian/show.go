@@ -146,8 +146,8 @@ func lookAlikes(s string) []Oddity {
 	return out
 }
 
-// maxShown bounds what Show makes of one value, in characters.
-const maxShown = 200
+// MaxShown bounds what Show makes of one value, in characters.
+const MaxShown = 200
 
 // Show returns s safe for a screen: each oddity is replaced by its code point
 // in brackets, [U+202E], and a look-alike letter is followed by it. A longer
@@ -160,7 +160,7 @@ func Show(s string) string {
 	var b strings.Builder
 	n := 0
 	for i, r := range s {
-		if n++; n > maxShown {
+		if n++; n > MaxShown {
 			b.WriteString("…")
 			break
 		}

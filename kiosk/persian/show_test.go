@@ -43,11 +43,11 @@ func TestShow(t *testing.T) {
 }
 
 func TestShowLength(t *testing.T) {
-	if got := Show(strings.Repeat("ب", maxShown)); got != strings.Repeat("ب", maxShown) {
-		t.Errorf("%d characters are cut", maxShown)
+	if got := Show(strings.Repeat("ب", MaxShown)); got != strings.Repeat("ب", MaxShown) {
+		t.Errorf("%d characters are cut", MaxShown)
 	}
-	if got := Show(strings.Repeat("ب", maxShown+1)); got != strings.Repeat("ب", maxShown)+"…" {
-		t.Errorf("%d characters: %q", maxShown+1, got)
+	if got := Show(strings.Repeat("ب", MaxShown+1)); got != strings.Repeat("ب", MaxShown)+"…" {
+		t.Errorf("%d characters: %q", MaxShown+1, got)
 	}
 }
 

@@ -3,6 +3,9 @@ package station
 import (
 	"context"
 	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
 
 	"mohr.internal/appliance/tokenlink"
 	"mohr.internal/kiosk"
@@ -13,6 +16,7 @@ import (
 type Tokens struct {
 	client *tokenlink.Client
 	log    *slog.Logger
+	busy   atomic.Int64 // nanoseconds
 }
 
 // NewTokens talks to the tokend that listens at path.
@@ -57,9 +61,27 @@ func device(d tokenlink.Device) kiosk.Device {
 
 // Open implements kiosk.Tokens.
 func (t *Tokens) Open(ctx context.Context, deviceID string) (*pkcs11.Session, error) {
+	start := time.Now()
 	conn, err := t.client.Attach(ctx, deviceID)
+	t.busy.Add(int64(time.Since(start)))
 	if err != nil {
 		return nil, err
 	}
-	return pkcs11.NewSession(conn), nil
+	return pkcs11.NewSession(&metered{Conn: conn, busy: &t.busy}), nil
+}
+
+// Busy implements kiosk.Tokens.
+func (t *Tokens) Busy() time.Duration { return time.Duration(t.busy.Load()) }
+
+// metered counts the time in which somebody waits for the token to answer.
+type metered struct {
+	net.Conn
+	busy *atomic.Int64
+}
+
+func (m *metered) Read(b []byte) (int, error) {
+	start := time.Now()
+	n, err := m.Conn.Read(b)
+	m.busy.Add(int64(time.Since(start)))
+	return n, err
 }
