@@ -16,6 +16,7 @@ const (
 	MaxFrame = 64 << 10
 
 	headerLen = 6 // version, verb, request id
+	replyBit  = 0x80
 
 	// MaxPayload is what is left of a frame for its payload.
 	MaxPayload = MaxFrame - headerLen
@@ -25,8 +26,11 @@ const (
 //
 //	u32 length of what follows, u8 version, u8 verb, u32 request id, payload
 //
-// all big-endian. A reply has the verb and id of its request.
+// all big-endian. A reply has the verb and id of its request, and the verb's top
+// bit set: an echo of a request would else pass for a reply, and show a PIN as
+// the text of an error.
 type Frame struct {
+	Reply   bool
 	Verb    Verb
 	ID      uint32
 	Payload []byte
@@ -59,7 +63,7 @@ func ReadFrame(r io.Reader) (Frame, error) {
 	if head[4] != Version {
 		return Frame{}, fmt.Errorf("pkcs11: version %d: %w", head[4], ErrFrame)
 	}
-	f := Frame{Verb: Verb(head[5]), ID: binary.BigEndian.Uint32(head[6:])}
+	f := Frame{Reply: head[5]&replyBit != 0, Verb: Verb(head[5] &^ replyBit), ID: binary.BigEndian.Uint32(head[6:])}
 	if !f.Verb.Known() {
 		return Frame{}, fmt.Errorf("pkcs11: verb %d: %w", head[5], ErrFrame)
 	}
@@ -91,6 +95,9 @@ func WriteFrame(w io.Writer, f Frame) (int, error) {
 	binary.BigEndian.PutUint32(buf, uint32(headerLen+len(f.Payload)))
 	buf[4] = Version
 	buf[5] = byte(f.Verb)
+	if f.Reply {
+		buf[5] |= replyBit
+	}
 	binary.BigEndian.PutUint32(buf[6:], f.ID)
 	copy(buf[10:], f.Payload)
 	return w.Write(buf)

@@ -22,10 +22,11 @@ type Backend interface {
 
 // Finder finds the token.
 type Finder interface {
-	// Tokens lists the initialised tokens present.
+	// Tokens lists the initialised tokens present, and binds the backend to the
+	// one it finds alone.
 	Tokens() ([]Token, error)
-	// Select binds the backend to one of them. Without it the only token present
-	// is used.
+	// Select binds the backend to one of them. Without either, the only token
+	// present is used.
 	Select(TokenName) error
 }
 
@@ -62,9 +63,13 @@ func Serve(conn io.ReadWriter, b Backend) error {
 			}
 			return err
 		}
+		if f.Reply {
+			b.Close()
+			return fmt.Errorf("pkcs11: reply to %v for a request: %w", f.Verb, ErrFrame)
+		}
 		payload := s.answer(f)
 		f.Wipe()
-		_, err = WriteFrame(conn, Frame{Verb: f.Verb, ID: f.ID, Payload: payload})
+		_, err = WriteFrame(conn, Frame{Reply: true, Verb: f.Verb, ID: f.ID, Payload: payload})
 		Wipe(payload)
 		if err != nil {
 			b.Close()

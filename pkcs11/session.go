@@ -104,8 +104,9 @@ func (s *Session) exchange(verb Verb, req, reply message) (reported, lost error)
 	if err != nil {
 		return nil, err
 	}
-	if in.Verb != verb || in.ID != s.id {
-		return nil, fmt.Errorf("reply %d to %v for request %d: %w", in.ID, in.Verb, s.id, ErrFrame)
+	if !in.Reply || in.Verb != verb || in.ID != s.id {
+		in.Wipe()
+		return nil, fmt.Errorf("frame %d of %v (reply: %t) for request %d: %w", in.ID, in.Verb, in.Reply, s.id, ErrFrame)
 	}
 	return getReply(verb, in.Payload, reply)
 }
@@ -129,7 +130,8 @@ func invalid(verb Verb, format string, args ...any) error {
 }
 
 // Tokens lists the initialised tokens of the module. The caller refuses none and
-// more than one, or calls Select.
+// more than one, or calls Select. A token listed alone is the session's: if it is
+// gone later, even if another is in its place, that is ErrRemoved.
 func (s *Session) Tokens(ctx context.Context) ([]Token, error) {
 	var reply tokensReply
 	err := s.call(ctx, VerbTokens, &nothing{}, &reply)

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 
 	p11 "github.com/miekg/pkcs11"
@@ -126,9 +127,13 @@ func (m *Module) present() bool {
 	return false
 }
 
-// Tokens lists the initialised tokens present.
+// Tokens lists the initialised tokens present. A token that was listed alone is
+// the session's from then on: what is put in its place later is another one.
 func (m *Module) Tokens() ([]pkcs11.Token, error) {
 	list, err := m.tokens()
+	if err == nil && len(list) == 1 && !m.bound {
+		m.name, m.bound = list[0].Name(), true
+	}
 	var tokens []pkcs11.Token
 	for _, t := range list {
 		tokens = append(tokens, t.Token)
@@ -176,6 +181,9 @@ func (m *Module) find(match func(pkcs11.Token) bool) (slotToken, error) {
 func (m *Module) need(login bool) error {
 	if !m.open {
 		t, err := m.find(func(t pkcs11.Token) bool { return !m.bound || t.Name() == m.name })
+		if m.bound && errors.Is(err, pkcs11.ErrNoToken) {
+			return fail(pkcs11.ErrRemoved, "%v", m.name)
+		}
 		if err != nil {
 			return err
 		}

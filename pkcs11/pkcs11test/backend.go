@@ -73,6 +73,9 @@ func (b *backend) Tokens() (list []pkcs11.Token, err error) {
 	if !t.present {
 		return nil, nil
 	}
+	if b.life == -1 { // the session is with this token from now on
+		b.life = t.life
+	}
 	free := int64(-1)
 	if t.opts.Room > 0 {
 		free = int64(t.room())

@@ -124,6 +124,7 @@ func contractTokens(t *testing.T, sub Subject) {
 	other := tok.Name()
 	other.Serial += "x"
 	want(t, s.Select(ctx, other), pkcs11.ErrNoToken)
+	must(s.LoginState(ctx))(t) // the refusal changed nothing
 	ok(t, s.Select(ctx, tok.Name()))
 	if list := must(s.Objects(ctx))(t); len(list) != 0 {
 		t.Fatalf("objects on an empty token: %+v", list)

@@ -25,7 +25,7 @@ const (
 	Trailing            // one byte too many inside the frame
 	Babble              // text in place of a reply
 	WrongVersion        // a reply of another protocol version
-	WrongVerb           // a reply to another verb
+	WrongVerb           // a reply to another verb, not always a known one
 	WrongID             // a reply to another request
 	HugeLength          // a length field of 4 GiB
 	Empty               // a frame without payload
@@ -49,6 +49,7 @@ const (
 	StderrFlood    // a megabyte on stderr, then a good reply
 	Grandchild     // starts a program that outlives it, then SIGKILL
 	StaysAfterExit // does not end after the exit verb's reply
+	Report         // its own limits and descriptors on stderr, then a good reply
 )
 
 // Fault makes one request fail.
@@ -169,7 +170,7 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 	case WrongVersion:
 		p[4]++
 	case WrongVerb:
-		p[5] = p[5]%byte(pkcs11.VerbExit) + 1
+		p[5] ^= 3
 	case WrongID:
 		p[9]++
 	case HugeLength:

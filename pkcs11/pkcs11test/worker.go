@@ -71,6 +71,8 @@ func failBefore(k Kind) {
 	case StderrFlood:
 		os.Stderr.Write(bytes.Repeat([]byte("x"), 1<<20))
 		os.Stderr.WriteString("the end\n")
+	case Report:
+		report()
 	case Grandchild:
 		cmd := exec.Command("/bin/sleep", "60") // holds stderr open
 		cmd.Stderr = os.Stderr
@@ -81,6 +83,20 @@ func failBefore(k Kind) {
 		}
 		syscall.Kill(self, syscall.SIGKILL)
 	}
+}
+
+// report tells what a parent's test wants to know about the process.
+func report() {
+	dumpable, _, _ := syscall.RawSyscall6(syscall.SYS_PRCTL, syscall.PR_GET_DUMPABLE, 0, 0, 0, 0, 0)
+	var core syscall.Rlimit
+	syscall.Getrlimit(syscall.RLIMIT_CORE, &core)
+	stdin, _ := os.Readlink("/proc/self/fd/0")
+	stdout, _ := os.Readlink("/proc/self/fd/1")
+	_, fd3 := os.Readlink("/proc/self/fd/3")
+	pgid, _ := syscall.Getpgid(0)
+	dir, _ := os.Getwd()
+	fmt.Fprintf(os.Stderr, "dumpable %d core %d/%d stdin %s stdout %s fd3 %t leader %t env %d dir %s\n", dumpable, core.Cur, core.Max,
+		stdin, stdout, fd3 == nil, pgid == os.Getpid(), len(os.Environ()), dir)
 }
 
 func failAfter(k Kind) {
