@@ -52,7 +52,11 @@ func openBrowser(t *testing.T, url string, size image.Point) *browser {
 		chromedp.Flag("no-proxy-server", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.WSURLReadTimeout(60*time.Second),
 	)
-	ctx, cancel := chromedp.NewContext(alloc)
+	ctx, cancel := chromedp.NewContext(alloc, chromedp.WithErrorf(func(format string, args ...any) {
+		if !strings.HasPrefix(format, "unhandled") { // a Chromium newer than chromedp has more to tell
+			fmt.Fprintf(os.Stderr, "chromedp: "+format+"\n", args...)
+		}
+	}))
 	b := &browser{t: t, ctx: ctx}
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(ctx) // asks Chromium to end and waits

@@ -96,6 +96,12 @@ func servePage(t *testing.T, k *fakeKiosk, b Bench) (*Page, string) {
 			return "signature good\nstate recorded", nil
 		},
 	})
+	return p, serve(t, p)
+}
+
+// serve serves a page until the test ends and returns its address.
+func serve(t *testing.T, p *Page) string {
+	t.Helper()
 	urls, ended := make(chan string, 1), make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { ended <- p.Serve(ctx, 0, func(u string) { urls <- u }) }()
@@ -107,7 +113,7 @@ func servePage(t *testing.T, k *fakeKiosk, b Bench) (*Page, string) {
 	})
 	select {
 	case u := <-urls:
-		return p, u
+		return u
 	case err := <-ended:
 		ended <- nil
 		t.Fatal(err)

@@ -256,8 +256,12 @@ window.addEventListener("blur", release);
 // The log.
 function showLog(lines) {
   const box = $("lines"), follow = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-  for (const l of lines) box.append(element("b", { class: l.program }, l.program), " " + l.text + "\n");
-  while (box.childNodes.length > 1600) box.firstChild.remove();
+  for (const l of lines) {
+    const text = l.text.replace(/^time=\S+T([0-9:.]+)\S* level=INFO msg=/, "$1 ");
+    const bad = / level=(WARN|ERROR) /.test(text);
+    box.append(element("b", { class: l.program }, l.program), " ", bad ? element("i", {}, text) : text, "\n");
+  }
+  while (box.childNodes.length > 4 * 400) box.firstChild.remove();
   if (follow) box.scrollTop = box.scrollHeight;
 }
 
