@@ -22,7 +22,7 @@
 //	                5: seq           the kiosk's sequence number
 //	                7: kiosk         the kiosk's number
 //	                8: clock         1 unproven, 2 kept, 3 trusted
-//	                9: head }}       checkpoint of the kiosk's journal, first 16 bytes
+//	                9: head }}       checkpoint: head hash of the kiosk's journal, first 16 bytes
 //	signature   r || s, with s in the lower half
 //
 // Keys 3, 4 and 9 are left out when there is nothing to say; 3 only when

@@ -58,7 +58,7 @@ type Receipt struct {
 	OldCert  [16]byte  // 4: of the certificate that is renewed; zero when there is none
 	Seq      uint64    // 5: rises with each receipt of a kiosk, from 1
 	Kiosk    uint32    // 7
-	Head     [16]byte  // 9: checkpoint, the journal's head hash at Seq; zero for none
+	Head     [16]byte  // 9: checkpoint, the journal's head hash when this was signed; zero for none
 }
 
 // lastTime is the end of the year 9999, the last that RFC 3339 can write.

@@ -1,7 +1,9 @@
 package receipt
 
 import (
+	_ "embed"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -70,60 +72,34 @@ func (r Report) Lines(lang string) []Line {
 		w = words["en"]
 	}
 	lines := []Line{
-		{"statement", w.statement, w.states[r.State]},
-		{"kiosk", w.kiosk, fmt.Sprintf("%s (%d)", r.Name, r.Kiosk)},
-		{"time", w.time, r.Time.Format("2006-01-02 15:04:05 UTC")},
-		{"clock", w.clock, w.clocks[r.Clock]},
-		{"tracking", w.tracking, r.Tracking},
-		{"seq", w.seq, strconv.FormatUint(r.Seq, 10)},
-		{"request", w.request, r.Request},
-		{"old", w.old, r.OldCert},
-		{"head", w.head, r.Head},
-		{"key", w.key, r.Key},
+		{ID: "statement", Value: w["state."+r.State.String()]},
+		{ID: "kiosk", Value: fmt.Sprintf("%s (%d)", r.Name, r.Kiosk)},
+		{ID: "time", Value: r.Time.Format("2006-01-02 15:04:05 UTC")},
+		{ID: "clock", Value: w["clock."+r.Clock.String()]},
+		{ID: "tracking", Value: r.Tracking},
+		{ID: "seq", Value: strconv.FormatUint(r.Seq, 10)},
+		{ID: "request", Value: r.Request},
+		{ID: "old", Value: r.OldCert},
+		{ID: "head", Value: r.Head},
+		{ID: "key", Value: r.Key},
 	}
 	out := lines[:0]
 	for _, l := range lines {
-		if l.Value != "" {
+		if l.Label = w[l.ID]; l.Value != "" {
 			out = append(out, l)
 		}
 	}
 	return out
 }
 
-type vocabulary struct {
-	statement, kiosk, time, clock, tracking, seq, request, old, head, key string
+//go:embed words.json
+var wordsJSON []byte
 
-	states map[State]string
-	clocks map[Clock]string
-}
-
-var words = map[string]vocabulary{
-	"en": {
-		statement: "Statement", kiosk: "Made by", time: "Time", clock: "Clock", tracking: "Tracking code", seq: "Receipt number",
-		request: "Request (SHA-256)", old: "Old certificate", head: "Journal checkpoint", key: "Kiosk key",
-		states: map[State]string{
-			Recorded: "Recorded, not yet accepted. The kiosk keeps the signed request and promises to deliver it. The certificate authority has not answered.",
-			Accepted: "Accepted. The kiosk has received the new certificate from the certificate authority.",
-			Refused:  "Refused. There will be no certificate from this request.",
-		},
-		clocks: map[Clock]string{
-			ClockUnproven: "Unproven: the kiosk could not check its clock. Only the order of its receipts is certain.",
-			ClockKept:     "Kept: the kiosk checked its clock earlier and has kept the time since.",
-			ClockTrusted:  "Trusted: the kiosk compared its clock with a signed time.",
-		},
-	},
-	"fa": {
-		statement: "گواهی", kiosk: "صادرکننده", time: "زمان", clock: "ساعت", tracking: "کد رهگیری", seq: "شمارهٔ رسید",
-		request: "درخواست (SHA-256)", old: "گواهی پیشین", head: "نقطهٔ بازبینی دفتر", key: "کلید کیوسک",
-		states: map[State]string{
-			Recorded: "ثبت شد، هنوز پذیرفته نشده است. کیوسک درخواست امضاشده را نگه می‌دارد و متعهد به تحویل آن است. مرکز صدور هنوز پاسخ نداده است.",
-			Accepted: "پذیرفته شد. کیوسک گواهی جدید را از مرکز صدور دریافت کرده است.",
-			Refused:  "رد شد. برای این درخواست گواهی صادر نمی‌شود.",
-		},
-		clocks: map[Clock]string{
-			ClockUnproven: "نامطمئن: کیوسک نتوانسته ساعت خود را بسنجد. تنها ترتیب رسیدها قطعی است.",
-			ClockKept:     "نگه‌داشته: کیوسک پیش‌تر ساعت خود را سنجیده و از آن پس زمان را نگه داشته است.",
-			ClockTrusted:  "مطمئن: کیوسک ساعت خود را با زمانی امضاشده سنجیده است.",
-		},
-	},
-}
+// words are the sentences of each language. They are a data file because
+// Persian has letters that source code should not.
+var words = func() (w map[string]map[string]string) {
+	if err := json.Unmarshal(wordsJSON, &w); err != nil {
+		panic(err) // compiled in: a bad file never leaves the tests
+	}
+	return w
+}()

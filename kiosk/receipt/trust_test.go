@@ -202,6 +202,11 @@ func TestReport(t *testing.T) {
 			t.Errorf("report:\n%s%s", en.String(), fa.String())
 		}
 	}
+	for id := range words["en"] {
+		if words["fa"][id] == "" || len(words["fa"]) != len(words["en"]) {
+			t.Errorf("%q is not in both languages", id)
+		}
+	}
 	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "100-0", 123456789: "123-456-789"} {
 		if got := FormatTracking(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
