@@ -416,7 +416,7 @@ func TestNoLeaks(t *testing.T) {
 		if i%4 == 0 {
 			d.label(s)
 		}
-		if i%8 == 0 {
+		if i%25 == 0 { // by the exit verb, else by the pull
 			s.Close()
 		}
 		d.remove("citizen")
@@ -505,6 +505,23 @@ func TestUSB(t *testing.T) {
 	d.next(events, tokenlink.Removed)
 	if _, err := s.Tokens(t.Context()); !errors.Is(err, pkcs11.ErrRemoved) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Without any USB, as on most desks, tokend says so once and serves the bench.
+func TestNoUSB(t *testing.T) {
+	d := newDesk(t)
+	d.config.USB = config.USB{Enabled: true, Sysfs: t.TempDir(), Rescan: config.Duration(100 * time.Millisecond)}
+	d.start()
+	d.insert("officer")
+	if s := d.attach(d.next(d.watch(), tokenlink.Snapshot).Devices[0].ID); d.label(s) != "officer" {
+		t.Error("other token")
+	}
+	time.Sleep(250 * time.Millisecond) // two more scans
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	d.cmd.Wait()
+	if n := strings.Count(d.stderr.String(), "usb not available"); n != 1 {
+		t.Errorf("said %d times", n)
 	}
 }
 
