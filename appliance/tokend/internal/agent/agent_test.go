@@ -440,6 +440,8 @@ func TestHostileClient(t *testing.T) {
 		pkcs11.WriteFrame(&b, pkcs11.Frame{Verb: verb, ID: id})
 		return b.Bytes()
 	}
+	var mark bytes.Buffer
+	pkcs11.WriteFrame(&mark, pkcs11.Frame{Reply: true, Verb: pkcs11.VerbTokens, ID: 1})
 	version := request(pkcs11.VerbTokens, 1)
 	version[4]++
 	for name, msg := range map[string][]byte{
@@ -447,6 +449,7 @@ func TestHostileClient(t *testing.T) {
 		"zero length":      make([]byte, 4),
 		"text":             []byte("GET / HTTP/1.1\r\n\r\n"),
 		"other version":    version,
+		"a reply":          mark.Bytes(),
 		"unknown verb":     request(200, 1),
 		"two at once":      append(request(pkcs11.VerbTokens, 1), request(pkcs11.VerbTokens, 2)...),
 		"after exit":       append(request(pkcs11.VerbExit, 1), request(pkcs11.VerbTokens, 2)...),

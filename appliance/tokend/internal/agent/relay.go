@@ -90,11 +90,11 @@ func (r *relay) pump(c net.Conn) <-chan read {
 }
 
 var (
-	errGone      = errors.New("device removed")
-	errLate      = errors.New("deadline passed")
-	errImpatient = errors.New("client sent a request before the reply to the last one")
-	errBabble    = errors.New("worker sent what is no reply to the request")
-	errExit      = errors.New("exit")
+	errGone   = errors.New("device removed")
+	errLate   = errors.New("deadline passed")
+	errClient = errors.New("client sent a frame out of turn")
+	errBabble = errors.New("worker sent what is no reply to the request")
+	errExit   = errors.New("exit")
 )
 
 // run carries frames until something ends it, and returns what. The caller ends
@@ -115,9 +115,9 @@ func (r *relay) run() error {
 			if in.err != nil {
 				return fmt.Errorf("client: %w", in.err)
 			}
-			if r.waiting || exiting {
+			if r.waiting || exiting || in.f.Reply {
 				in.f.Wipe()
-				return errImpatient
+				return errClient
 			}
 			r.waiting, r.last = true, pkcs11.Frame{Verb: in.f.Verb, ID: in.f.ID}
 			timer.Reset(r.deadlines.For(in.f.Verb))
@@ -131,7 +131,7 @@ func (r *relay) run() error {
 			if in.err != nil {
 				return fmt.Errorf("worker: %w", in.err)
 			}
-			if !r.waiting || in.f.Verb != r.last.Verb || in.f.ID != r.last.ID {
+			if !r.waiting || !in.f.Reply || in.f.Verb != r.last.Verb || in.f.ID != r.last.ID {
 				in.f.Wipe()
 				return errBabble
 			}
