@@ -119,6 +119,9 @@ func legalID(s profile.Subject, cert *x509.Certificate, h *Holder, sign bool, f 
 			}
 			if h.LegalID != "" && h.LegalID != n {
 				f.add(IDAmbiguous, Refuse, "two different legal ids")
+				if !sign {
+					h.Kind = Legal
+				}
 				return
 			}
 			h.LegalID = n
