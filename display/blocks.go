@@ -98,8 +98,8 @@ func (l *layout) factRows(w int, scale float64, stacked bool) (f facts, ok bool,
 
 func (l *layout) drawFacts(f facts, r image.Rectangle) {
 	c := l.c
-	c.fill(roundRect(r, l.px(14)), rule)
-	c.fill(roundRect(r.Inset(max(1, l.px(1))), l.px(13)), card)
+	c.panel(r, l.px(14), rule)
+	c.panel(r.Inset(max(1, l.px(1))), l.px(13), card)
 	for i, row := range f.rows {
 		in := image.Rect(r.Min.X+f.pad, r.Min.Y+row.y, r.Max.X-f.pad, r.Min.Y+row.y+row.h)
 		if i > 0 {
@@ -153,8 +153,8 @@ func (l *layout) inputBlock(w int, scale float64) (block, bool, error) {
 		c := l.c
 		c.text(prompt, r, muted)
 		r.Min.Y += prompt.h + gap
-		c.fill(roundRect(r, l.px(12)), card)
-		c.fill(frame(r, l.px(12), l.px(2.5)), l.t.strong)
+		c.panel(r, l.px(12), card)
+		c.frame(r, l.px(12), l.px(2.5), l.t.strong)
 		top := r.Min.Y + (field-value.h)/2
 		if len(value.lines) == 1 { // digits look right when their own middle is in the middle
 			top = r.Min.Y + field/2 - int((ascent-capHeight/2)*float64(value.style.size))
@@ -233,14 +233,14 @@ func (l *layout) progressBlock(w int, scale float64) (block, bool, error) {
 				piece = image.Rect(r.Min.X+r.Max.X-x1, r.Min.Y, r.Min.X+r.Max.X-x0, r.Max.Y)
 			}
 			if i < done {
-				l.c.fill(roundRect(piece, bar/2), l.t.strong)
+				l.c.panel(piece, bar/2, l.t.strong)
 				continue
 			}
-			l.c.fill(roundRect(piece, bar/2), card)
-			l.c.fill(frame(piece, bar/2, l.px(2.5)), l.t.strong)
+			l.c.panel(piece, bar/2, card)
+			l.c.frame(piece, bar/2, l.px(2.5), l.t.strong)
 			if p.Total > manySteps && p.Done > 0 {
 				part, _ := l.lead(piece, max(bar, int(int64(piece.Dx())*int64(p.Done)/int64(p.Total))))
-				l.c.fill(roundRect(part, bar/2), l.t.strong)
+				l.c.panel(part, bar/2, l.t.strong)
 			}
 		}
 	}}, ok, nil

@@ -40,14 +40,14 @@ func (l *layout) tokenBlock(w int, scale float64, hero bool) (block, bool, error
 		switch h.State {
 		case TokenKeep:
 			fg, bg = white, ink
-			c.fill(roundRect(r, l.px(6)), bg)
+			c.panel(r, l.px(6), bg)
 		case TokenFree:
 			fg = themes[Done].strong
-			c.fill(roundRect(r, height/2), bg)
-			c.fill(frame(r, height/2, line), fg)
+			c.panel(r, height/2, bg)
+			c.frame(r, height/2, line, fg)
 		default:
-			c.fill(roundRect(r, l.px(12)), bg)
-			c.fill(frame(r, l.px(12), line), fg)
+			c.panel(r, l.px(12), bg)
+			c.frame(r, l.px(12), line, fg)
 		}
 		in := image.Rect(r.Min.X+pad, r.Min.Y, r.Max.X-pad, r.Max.Y)
 		first, rest := l.lead(in, picture)
@@ -149,9 +149,9 @@ func (l *layout) button(ch Choice, b buttons, label textBox, r image.Rectangle) 
 	if ch.Primary {
 		fg, bg = white, l.t.strong
 	}
-	c.fill(roundRect(r, radius), bg)
+	c.panel(r, radius, bg)
 	if !ch.Primary {
-		c.fill(frame(r, radius, line), fg)
+		c.frame(r, radius, line, fg)
 	}
 	if ch.Hold { // a second line inside, and a ground that fills while it is held
 		inner := r.Inset(2 * line)
@@ -161,9 +161,9 @@ func (l *layout) button(ch Choice, b buttons, label textBox, r image.Rectangle) 
 				ground = ink
 			}
 			part, _ := l.lead(inner, inner.Dx()*ch.Held/100)
-			c.fill(roundRect(part, radius-2*line), ground)
+			c.panel(part, radius-2*line, ground)
 		}
-		c.fill(frame(inner, radius-2*line, max(1, line/2)), fg)
+		c.frame(inner, radius-2*line, max(1, line/2), fg)
 	}
 	in := image.Rect(r.Min.X+l.px(12), r.Min.Y, r.Max.X-l.px(12), r.Max.Y)
 	if b.cap > 0 {

@@ -91,8 +91,7 @@ func differing(want image.Image, got *image.RGBA) (n int, at image.Rectangle) {
 func writePNG(t *testing.T, path string, m image.Image) {
 	t.Helper()
 	var b bytes.Buffer
-	enc := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := enc.Encode(&b, m); err != nil {
+	if err := png.Encode(&b, m); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -6,7 +6,7 @@ import "image"
 var titleTries = []struct {
 	size  float64
 	lines int
-}{{unitTitle, 1}, {34, 1}, {31, 1}, {31, 2}, {28, 2}, {25, 2}, {22, 3}, {20, 3}}
+}{{unitTitle, 1}, {34, 1}, {31, 1}, {31, 2}, {28, 2}, {25, 2}, {22, 3}, {20, 4}}
 
 // head is emblem and title.
 func (l *layout) head() (block, error) {

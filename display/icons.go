@@ -146,14 +146,14 @@ func (c *canvas) tokenSign(st TokenState, r image.Rectangle, fg, bg color.RGBA) 
 	body := shape{round(0.3+x, top, 0.7+x, bottom, 0.06)}
 	if st == TokenKeep {
 		put(body, fg)
-		put(shape{{{0.7, 0.4}, {0.92, 0.4}, {0.92, 0.6}, {0.7, 0.6}}}, fg)
+		put(shape{{{0.66, 0.4}, {0.92, 0.4}, {0.92, 0.6}, {0.66, 0.6}}}, fg)
 		// A lock on the token.
 		put(ring(0.5, 0.47, 0.052, 0.026, 0.5, 1), bg)
 		put(shape{round(0.425, 0.475, 0.575, 0.6, 0.02)}, bg)
 		return
 	}
 	put(append(body, reverse(round(0.33+x, top+0.03, 0.67+x, bottom-0.03, 0.04))), fg)
-	put(shape{{{0.7 + x, 0.4}, {0.86 + x, 0.4}, {0.86 + x, 0.6}, {0.7 + x, 0.6}},
+	put(shape{{{0.68 + x, 0.4}, {0.86 + x, 0.4}, {0.86 + x, 0.6}, {0.68 + x, 0.6}},
 		{{0.77 + x, 0.45}, {0.77 + x, 0.48}, {0.81 + x, 0.48}, {0.81 + x, 0.45}},
 		{{0.77 + x, 0.52}, {0.77 + x, 0.55}, {0.81 + x, 0.55}, {0.81 + x, 0.52}}}, fg)
 	arrow := append(stroke(0.028, point{0.36 + x, 0.5}, point{0.62 + x, 0.5}), stroke(0.028, point{0.54 + x, 0.42}, point{0.62 + x, 0.5}, point{0.54 + x, 0.58})...)

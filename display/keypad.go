@@ -20,7 +20,7 @@ func (l *layout) keyCap(ch Choice, r image.Rectangle, fg, bg color.RGBA) {
 			c.fill(shape{circle(cx, cy, side*0.14)}, fg)
 		}
 	} else if ch.Key != 0 {
-		c.fill(frame(r.Inset(l.px(1)), l.px(9), max(1, l.px(2))), fg)
+		c.frame(r.Inset(l.px(1)), l.px(9), max(1, l.px(2)), fg)
 	}
 	if ch.Key == 0 {
 		return
@@ -67,9 +67,9 @@ func (l *layout) keypad(r image.Rectangle) {
 			case '\n':
 				id, fg, bg = "key:ok", white, l.t.strong
 			}
-			l.c.fill(roundRect(key, radius), bg)
+			l.c.panel(key, radius, bg)
 			if k != '\n' {
-				l.c.fill(frame(key, radius, max(1, l.px(1.5))), muted)
+				l.c.frame(key, radius, max(1, l.px(1.5)), muted)
 			}
 			size := min(w, h) * 60 / 100
 			if k == '\n' {

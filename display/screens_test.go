@@ -32,7 +32,7 @@ const (
 var family = []screenPair{
 	{
 		fa: Screen{ID: "idle", Mood: Calm, Title: "به پایانهٔ مُهر خوش آمدید",
-			Lines:  []string{"برای تمدید گواهی امضا، توکن خود را در درگاه روبه‌رو بگذارید."},
+			Lines:  []string{"برای تمدید گواهی امضا، توکن خود را در درگاه روبه\u200cرو بگذارید."},
 			Token:  TokenHint{TokenInsert, "توکن را وارد کنید"},
 			Banner: bannerFa},
 		en: Screen{Title: "Welcome to Mohr",
@@ -43,7 +43,7 @@ var family = []screenPair{
 	{
 		fa: Screen{ID: "holder", Mood: Ask, Title: "این گواهی از آنِ شماست؟",
 			Facts: []Fact{
-				{Label: "نام", Value: "سارا احمدی‌نیا"},
+				{Label: "نام", Value: "سارا احمدی\u200cنیا"},
 				{Label: "کد ملی", Value: "049***0899", LTR: true},
 				{Label: "پایان اعتبار", Value: "۱۴۰۴/۰۹/۲۲ (۲۰ روز دیگر)"},
 				{Label: "شماره سریال", Value: "5A:3F:00:9C:71:E2", LTR: true},
@@ -54,7 +54,7 @@ var family = []screenPair{
 			Banner:  bannerFa},
 		en: Screen{Title: "Is this certificate yours?",
 			Facts: []Fact{
-				{Label: "Name", Value: "سارا احمدی‌نیا"},
+				{Label: "Name", Value: "سارا احمدی\u200cنیا"},
 				{Label: "National ID", Value: "049***0899", LTR: true},
 				{Label: "Valid until", Value: "2025-12-13 (20 days left)"},
 				{Label: "Serial number", Value: "5A:3F:00:9C:71:E2", LTR: true},
@@ -66,7 +66,7 @@ var family = []screenPair{
 	},
 	{
 		fa: Screen{ID: "card", Mood: Ask, Title: "کد ملی را از روی کارت بخوانید",
-			Lines:   []string{"متصدی کد ملی را از کارتی که در دست دارد وارد می‌کند."},
+			Lines:   []string{"متصدی کد ملی را از کارتی که در دست دارد وارد می\u200cکند."},
 			Input:   &Input{Prompt: "کد ملی (۱۰ رقم)", Value: "0499370", Keypad: true},
 			Choices: []Choice{{ID: "cancel", Label: "انصراف", Key: 'C'}},
 			Banner:  bannerFa},
@@ -78,7 +78,7 @@ var family = []screenPair{
 	},
 	{
 		fa: Screen{ID: "document", Mood: Ask, Title: "نشان امنیتی ۲ از ۳: طرح برجسته",
-			Lines:   []string{"کارت را کج کنید. آیا نقش خورشید روی کارت با دست حس می‌شود و رنگ آن از سبز به آبی می‌گردد؟"},
+			Lines:   []string{"کارت را کج کنید. آیا نقش خورشید روی کارت با دست حس می\u200cشود و رنگ آن از سبز به آبی می\u200cگردد؟"},
 			Choices: []Choice{{ID: "yes", Label: "هست", Key: '1', Primary: true}, {ID: "no", Label: "نیست", Key: '2'}, {ID: "unsure", Label: "مطمئن نیستم", Key: '3'}},
 			Banner:  bannerFa},
 		en: Screen{Title: "Security feature 2 of 3: raised print",
@@ -87,10 +87,10 @@ var family = []screenPair{
 			Banner:  bannerEn},
 	},
 	{
-		fa: Screen{ID: "consent", Mood: Ask, Title: "آنچه امضا می‌شود",
+		fa: Screen{ID: "consent", Mood: Ask, Title: "آنچه امضا می\u200cشود",
 			Facts: []Fact{
 				{Label: "درخواست", Value: "تمدید گواهی با کلید تازه"},
-				{Label: "دارنده", Value: "سارا احمدی‌نیا (Sara Ahmadinia [Sign])"},
+				{Label: "دارنده", Value: "سارا احمدی\u200cنیا (Sara Ahmadinia [Sign])"},
 				{Label: "مرجع صدور", Value: "مرکز میانی عام"},
 				{Label: "اثر انگشت کلید", Value: "9F86 D081 884C 7D65", LTR: true},
 			},
@@ -99,7 +99,7 @@ var family = []screenPair{
 		en: Screen{Title: "What will be signed",
 			Facts: []Fact{
 				{Label: "Request", Value: "Renewal with a new key"},
-				{Label: "Holder", Value: "Sara Ahmadinia [Sign] (سارا احمدی‌نیا)"},
+				{Label: "Holder", Value: "Sara Ahmadinia [Sign] (سارا احمدی\u200cنیا)"},
 				{Label: "Issuer", Value: "General intermediate CA"},
 				{Label: "Key fingerprint", Value: "9F86 D081 884C 7D65", LTR: true},
 			},
@@ -108,7 +108,7 @@ var family = []screenPair{
 	},
 	{
 		fa: Screen{ID: "pin", Mood: Ask, Title: "رمز توکن را وارد کنید",
-			Lines:   []string{"۳ بار دیگر می‌توانید بیازمایید. با هر ورود، فقط یک بار آزموده می‌شود."},
+			Lines:   []string{"۳ بار دیگر می\u200cتوانید بیازمایید. با هر ورود، فقط یک بار آزموده می\u200cشود."},
 			Input:   &Input{Prompt: "رمز (PIN)", Value: "●●●●", Keypad: true},
 			Choices: []Choice{{ID: "cancel", Label: "انصراف", Key: 'C'}},
 			Token:   TokenHint{TokenKeep, "توکن را بیرون نکشید"}},
@@ -119,8 +119,8 @@ var family = []screenPair{
 			Token:   TokenHint{TokenKeep, "Do not pull the token"}},
 	},
 	{
-		fa: Screen{ID: "working", Mood: Calm, Title: "کلید تازه ساخته می‌شود",
-			Lines:    []string{"این کار تا نیم دقیقه زمان می‌برد."},
+		fa: Screen{ID: "working", Mood: Calm, Title: "کلید تازه ساخته می\u200cشود",
+			Lines:    []string{"این کار تا نیم دقیقه زمان می\u200cبرد."},
 			Progress: &Progress{Done: 2, Total: 5, Text: "گام ۳ از ۵"},
 			Token:    TokenHint{TokenKeep, "توکن را بیرون نکشید"}},
 		en: Screen{Title: "Making the new key",
@@ -145,7 +145,7 @@ var family = []screenPair{
 	{
 		fa: Screen{ID: "loaded", Mood: Done, Title: "گواهی تازه روی توکن است",
 			Lines:   []string{"گواهی تا ۱۴۰۵/۰۹/۲۲ معتبر است.", "رمز توکن همان رمز پیشین است."},
-			Token:   TokenHint{TokenFree, "اکنون می‌توانید توکن را بردارید"},
+			Token:   TokenHint{TokenFree, "اکنون می\u200cتوانید توکن را بردارید"},
 			Choices: []Choice{{ID: "ok", Label: "پایان", Key: '\n', Primary: true}}},
 		en: Screen{Title: "The new certificate is on your token",
 			Lines:   []string{"It is valid until 2026-12-13.", "The PIN is the same as before."},
@@ -154,11 +154,11 @@ var family = []screenPair{
 	},
 	{
 		fa: Screen{ID: "refused", Mood: Alarm, Title: "تمدید انجام نشد",
-			Lines: []string{"کد ملی روی کارت با کد ملی گواهی یکی نیست. چیزی امضا نشد و توکن دست‌نخورده است.", "کارت ملی دارندهٔ توکن را بیاورید و از نو آغاز کنید."},
+			Lines: []string{"کد ملی روی کارت با کد ملی گواهی یکی نیست. چیزی امضا نشد و توکن دست\u200cنخورده است.", "کارت ملی دارندهٔ توکن را بیاورید و از نو آغاز کنید."},
 			Facts: []Fact{{Label: "قاعده", Value: "ID-CARD-MISMATCH", LTR: true}, {Label: "زمان", Value: "۱۴۰۴/۰۹/۰۲، ساعت ۱۶:۱۳"}},
 			Choices: []Choice{{ID: "again", Label: "از نو", Key: '\n', Primary: true},
 				{ID: "end", Label: "پایان", Key: 'C'}},
-			Token: TokenHint{TokenFree, "می‌توانید توکن را بردارید"}},
+			Token: TokenHint{TokenFree, "می\u200cتوانید توکن را بردارید"}},
 		en: Screen{Title: "Renewal refused",
 			Lines: []string{"The national ID on the card is not the one in the certificate. Nothing was signed and the token is as it was.", "Bring the card of the token's holder and start again."},
 			Facts: []Fact{{Label: "Rule", Value: "ID-CARD-MISMATCH", LTR: true}, {Label: "Time", Value: "2025-11-23 16:13"}},
@@ -167,8 +167,8 @@ var family = []screenPair{
 			Token: TokenHint{TokenFree, "You may take your token"}},
 	},
 	{
-		fa: Screen{ID: "bench", Mood: Calm, Title: "کدام مدرک در دست شماست؟ متصدی گرامی، یکی از مدارک زیر را برگزینید تا نشان‌های امنیتی آن پرسیده شود",
-			Lines: []string{"اگر مدرکی جز این‌هاست، انصراف دهید."},
+		fa: Screen{ID: "bench", Mood: Calm, Title: "کدام مدرک در دست شماست؟ متصدی گرامی، یکی از مدارک زیر را برگزینید تا نشان\u200cهای امنیتی آن پرسیده شود",
+			Lines: []string{"اگر مدرکی جز این\u200cهاست، انصراف دهید."},
 			Choices: []Choice{
 				{ID: "card", Label: "کارت ملی هوشمند", Key: '1', Primary: true}, {ID: "old", Label: "کارت ملی قدیمی", Key: '2'},
 				{ID: "birth", Label: "شناسنامه", Key: '3'}, {ID: "passport", Label: "گذرنامه", Key: '4'},

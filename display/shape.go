@@ -101,19 +101,39 @@ func (s *shaper) shape(text string, w weight, lang string, rtl bool) (p *paragra
 	return p, nil
 }
 
-// clean makes text fit for one paragraph: no line ends, no controls. U+25CF,
-// which masks a PIN and is not in the font, becomes a bullet.
+// maxMarks is the most combining marks one letter keeps. No writing needs more;
+// a name with hundreds would paint over what stands above it.
+const maxMarks = 3
+
+// clean makes text fit for one paragraph: no line ends, no controls, no towers
+// of marks, no mark without a letter. U+25CF, which masks a PIN and is not in
+// the font, becomes a bullet.
 func clean(text string) []rune {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	return []rune(strings.Map(func(r rune) rune {
+	out := make([]rune, 0, len(text))
+	marks := 0
+	for _, r := range strings.ToValidUTF8(text, "\uFFFD") {
+		if unicode.Is(unicode.M, r) {
+			if marks++; marks > maxMarks {
+				continue
+			}
+			if len(out) == 0 {
+				out = append(out, '\u00a0')
+			}
+			out = append(out, r)
+			continue
+		}
+		if !unicode.Is(unicode.Cf, r) { // a joiner between marks does not start anew
+			marks = 0
+		}
 		switch {
 		case r == '\u25cf':
-			return '\u2022'
+			r = '\u2022'
 		case unicode.IsControl(r), r == '\u2028', r == '\u2029':
-			return ' '
+			r = ' '
 		}
-		return r
-	}, text))
+		out = append(out, r)
+	}
+	return out
 }
 
 // split fills p.runs by level and script.

@@ -91,7 +91,7 @@ func (l *layout) qrPanel() (sidePanel, error) {
 		if l.upright {
 			most.Y = most.Y * 6 / 10
 		} else {
-			most.X = most.X * 54 / 100
+			most.X = most.X * 58 / 100
 		}
 		for px := most.X / q.side(); px >= minModule; px-- {
 			if p, _, ok := fit(most, px); ok {
