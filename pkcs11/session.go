@@ -261,7 +261,8 @@ func (s *Session) ReadCertificate(ctx context.Context, key KeyID) (ders [][]byte
 }
 
 // ChangePIN changes the user PIN: at most one try of the old one. Both slices
-// are wiped. The login state afterwards is as before.
+// are wiped. The login state afterwards is as before. Log in first: without it
+// some modules say ErrNotLoggedIn, having tried nothing.
 func (s *Session) ChangePIN(ctx context.Context, old, new []byte) error {
 	defer Wipe(old)
 	defer Wipe(new)

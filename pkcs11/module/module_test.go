@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	}
 	conn, err := pkcs11.Inherit()
 	if err == nil {
-		err = Serve(conn, os.Args[len(os.Args)-1], Options{})
+		err = Serve(conn, os.Args[len(os.Args)-1], Options{InitString: os.Getenv("MODULE_TEST_INIT")})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)

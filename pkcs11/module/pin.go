@@ -39,6 +39,8 @@ func (m *Module) tried(doing string, err error) error {
 		kind = pkcs11.ErrAlreadyLoggedIn
 	case p11.CKR_TOKEN_NOT_PRESENT, p11.CKR_SESSION_HANDLE_INVALID, p11.CKR_SESSION_CLOSED, p11.CKR_CRYPTOKI_NOT_INITIALIZED:
 		kind = pkcs11.ErrRemoved
+	case p11.CKR_USER_NOT_LOGGED_IN: // Q-SETPIN-LOGIN
+		kind = pkcs11.ErrNotLoggedIn
 	case p11.CKR_SESSION_READ_ONLY, p11.CKR_TOKEN_WRITE_PROTECTED:
 		kind = pkcs11.ErrWriteProtected
 	case p11.CKR_FUNCTION_NOT_SUPPORTED:

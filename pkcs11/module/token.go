@@ -32,6 +32,9 @@ func (m *Module) tokens() ([]slotToken, error) {
 		if err != nil || info.Flags&p11.CKF_TOKEN_INITIALIZED == 0 {
 			continue
 		}
+		if info.Flags&p11.CKF_LOGIN_REQUIRED == 0 && info.Flags&p11.CKF_WRITE_PROTECTED != 0 { // Q-CRYPTO-SLOT
+			continue
+		}
 		t := slotToken{slot, describe(info)}
 		t.RSA, t.EC = m.algorithms(slot)
 		list = append(list, t)
