@@ -58,9 +58,9 @@ type crl struct {
 	ext     []pkix.Extension
 }
 
-// Keys are made once: what they are does not matter.
+// Keys are fixed, so that fuzzing, which runs in several processes, sees one PKI.
 var (
-	rootKey, issuingKey, leafKey, otherKey = ecKey(), ecKey(), ecKey(), ecKey()
+	rootKey, issuingKey, leafKey, otherKey = ecKey(1), ecKey(2), ecKey(3), ecKey(4)
 	rsaKey                                 = sync.OnceValue(func() *rsa.PrivateKey {
 		k, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
@@ -70,8 +70,8 @@ var (
 	})
 )
 
-func ecKey() *ecdsa.PrivateKey {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func ecKey(n byte) *ecdsa.PrivateKey {
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{n}, 32))
 	if err != nil {
 		panic(err)
 	}
