@@ -346,6 +346,12 @@ func TestCheckFields(t *testing.T) {
 	if a, err = s.expect.Check(s.der(t)); err != nil || strings.Join(a.Text, "|") != "a[2Jb|می\u200cشود" || a.FailInfo.String() != "badTime,badPOP" {
 		t.Errorf("%q, %v", a.Text, err)
 	}
+	for fail, duplicate := range map[FailInfo]bool{FailTransactionIDInUse: true, FailBadPOP: false} {
+		s.make = func(s *scene) ([]byte, error) { return s.reply.Error(nil, fail) }
+		if a, err = s.expect.Check(s.der(t)); err != nil || a.Duplicate() != duplicate {
+			t.Errorf("%v: %v, %v", fail, a.Duplicate(), err)
+		}
+	}
 	s.expect.Sent = SentPollReq
 	s.make = func(s *scene) ([]byte, error) { return s.reply.PollRep(nil, 1<<62, "soon") }
 	if a, err = s.expect.Check(s.der(t)); err != nil || a.CheckAfter != MaxCheckAfter || a.Text[0] != "soon" {

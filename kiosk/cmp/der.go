@@ -49,6 +49,9 @@ func checkValue(s *cryptobyte.String, depth int) error {
 	}
 	const class, constructed = 0xc0, 0x20
 	if tag&class == 0 {
+		if tag == 0 {
+			return errors.New("universal tag 0")
+		}
 		if isSeq := tag|constructed == asn1.SEQUENCE || tag|constructed == asn1.SET; isSeq != (tag&constructed != 0) {
 			return fmt.Errorf("universal tag %#x in the wrong form", uint8(tag))
 		}

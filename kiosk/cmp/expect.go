@@ -98,5 +98,12 @@ type Answer struct {
 // WithMods reports whether the CA changed something: to be shown to people.
 func (a Answer) WithMods() bool { return a.Kind == Issued && a.Status == StatusGrantedWithMods }
 
+// Duplicate reports whether the CA refused because it has the transaction
+// already: our request arrived before, and its answer got lost. It is not a
+// refusal of the person.
+func (a Answer) Duplicate() bool {
+	return a.Kind == Rejected && a.FailInfo&FailTransactionIDInUse != 0
+}
+
 // MaxCheckAfter caps how long a CA can make us wait before asking again.
 const MaxCheckAfter = 24 * time.Hour

@@ -26,7 +26,8 @@ type KUR struct {
 // Build returns the message. It signs twice: with the new key, then with the
 // old one; nothing is signed before all parts are checked. A certificate that
 // is not valid at Time or lacks digitalSignature is refused, since every CA
-// would refuse it.
+// would refuse it. rand is handed to the keys. A built message is stored and
+// sent as it is, never built again: a CA knows the transactionID by its bytes.
 func (k KUR) Build(rand io.Reader) ([]byte, error) {
 	p := protector{k.OldKey, k.OldCert, k.Chain}
 	if err := p.check(); err != nil {

@@ -13,7 +13,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,8 +20,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/smallstep/pkcs7"
 )
 
 var opensslVersion = sync.OnceValue(func() string {
@@ -296,187 +293,6 @@ func TestMockRefuses(t *testing.T) {
 			a, err := e.Check(m.post(t, kur))
 			if ruleOf(err) != c.rule || err == nil && a.Kind != c.kind || a.FailInfo != c.fail {
 				t.Errorf("%+v, %v; want %v %v %v", a, err, c.kind, c.fail, c.rule)
-			}
-		})
-	}
-}
-
-// opensslCA answers OpenSSL's client with our Reply, checking each request.
-func opensslCA(t *testing.T, w *world, newKey crypto.Signer, implicit bool, polls int) (url string, issued *x509.Certificate, got map[BodyKind]int) {
-	issued = w.renewed(t, newKey)
-	got = map[BodyKind]int{}
-	var nonce byte
-	var kind BodyKind
-	answer := func(der []byte) ([]byte, error) {
-		m, err := Parse(der)
-		if err != nil {
-			return nil, err
-		}
-		signer, err := m.ProtectionCert()
-		if err != nil {
-			return nil, err
-		}
-		if err := m.VerifyProtection(signer); err != nil {
-			return nil, err
-		}
-		got[m.Kind]++
-		nonce++
-		r := w.reply(m)
-		r.SenderNonce, r.GrantImplicit = fill(nonce), implicit && m.ImplicitConfirm()
-		switch m.Kind {
-		case BodyKUR, BodyIR:
-			kind = m.Kind + 1
-			if m.Kind == BodyKUR {
-				if _, _, err := m.CheckRequest(); err != nil {
-					return nil, err
-				}
-			}
-			req, err := m.Request()
-			if err != nil {
-				return nil, err
-			}
-			if err := req.VerifyPOP(); err != nil {
-				return nil, err
-			}
-			if polls > 0 {
-				return r.Waiting(nil)
-			}
-			return r.Issued(nil, issued, false)
-		case BodyPollReq:
-			r.Body = kind
-			if polls--; polls > 0 {
-				return r.PollRep(nil, time.Second, "در دست بررسی")
-			}
-			return r.Issued(nil, issued, false)
-		case BodyCertConf:
-			if err := m.Confirmation(issued); err != nil {
-				return nil, err
-			}
-			return r.PKIConf(nil)
-		}
-		return nil, fmt.Errorf("unexpected %v", m.Kind)
-	}
-	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		der, _ := io.ReadAll(io.LimitReader(req.Body, MaxMessage+1))
-		out, err := answer(der)
-		if err != nil {
-			t.Errorf("CA: %v", err)
-			http.Error(rw, err.Error(), http.StatusBadRequest)
-			return
-		}
-		rw.Header().Set("Content-Type", "application/pkixcmp")
-		rw.Write(out)
-	}))
-	t.Cleanup(srv.Close)
-	return srv.URL, issued, got
-}
-
-// TestOpenSSLClient: we accept what OpenSSL's client asks and it accepts our
-// answers.
-func TestOpenSSLClient(t *testing.T) {
-	for _, c := range []struct {
-		what     string
-		old, new crypto.Signer
-		cmd      string
-		args     []string
-		implicit bool
-		polls    int
-		want     map[BodyKind]int
-	}{
-		{"kur ec implicit", seededKey("old"), seededKey("new"), "kur", []string{"-implicit_confirm"}, true, 0, map[BodyKind]int{BodyKUR: 1}},
-		{"kur rsa to ec certConf", rsaKey("old", 2048), seededKey("new"), "kur", nil, false, 0, map[BodyKind]int{BodyKUR: 1, BodyCertConf: 1}},
-		{"kur rsa sha512", rsaKey("old", 2048), rsaKey("new", 2048), "kur", []string{"-digest", "sha512"}, false, 0, map[BodyKind]int{BodyKUR: 1, BodyCertConf: 1}},
-		{"kur polling", seededKey("old"), rsaKey("new", 2048), "kur", []string{"-implicit_confirm"}, true, 2, map[BodyKind]int{BodyKUR: 1, BodyPollReq: 2}},
-		{"ir", seededKey("old"), seededKey("new"), "ir", []string{"-subject", "/CN=x", "-implicit_confirm"}, true, 0, map[BodyKind]int{BodyIR: 1}},
-	} {
-		t.Run(c.what, func(t *testing.T) {
-			needOpenSSL(t)
-			w := newWorldAt(t, c.old, today())
-			url, issued, got := opensslCA(t, w, c.new, c.implicit, c.polls)
-			client := w.citizen
-			if c.cmd == "ir" {
-				client = w.kiosk
-			}
-			dir := t.TempDir()
-			reqs := filepath.Join(dir, "req.der")
-			out, err := openssl(t, append([]string{"cmp", "-config", "", "-cmd", c.cmd, "-server", strings.TrimPrefix(url, "http://"),
-				"-no_proxy", "127.0.0.1", "-cert", writeCert(t, dir, "old.crt", client.cert), "-key", writeKey(t, dir, "old.key", client.key),
-				"-newkey", writeKey(t, dir, "new.key", c.new), "-extracerts", writeCert(t, dir, "ca.crt", w.ca.cert), "-trusted", writeCert(t, dir, "root.crt", w.root.cert),
-				"-untrusted", filepath.Join(dir, "ca.crt"), "-recipient", "/CN=ca", "-certout", filepath.Join(dir, "got.crt"), "-reqout", reqs + "," + reqs + "2"}, c.args...)...)
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			file, err := os.ReadFile(filepath.Join(dir, "got.crt"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			block, _ := pem.Decode(file)
-			if block == nil || !bytes.Equal(block.Bytes, issued.Raw) {
-				t.Error("openssl got another certificate")
-			}
-			for k, n := range c.want {
-				if got[k] != n {
-					t.Errorf("%d %v, want %d", got[k], k, n)
-				}
-			}
-			der, err := os.ReadFile(reqs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if m := mustParse(t, der); !bytes.Equal(m.Raw(), der) {
-				t.Error("request from -reqout changed")
-			}
-		})
-	}
-}
-
-// TestCMS: OpenSSL and smallstep/pkcs7 verify the attestation, and notice a
-// flipped byte.
-func TestCMS(t *testing.T) {
-	for what, key := range map[string]crypto.Signer{"ec": seededKey("officer"), "rsa": rsaKey("officer", 2048)} {
-		t.Run(what, func(t *testing.T) {
-			needOpenSSL(t)
-			w := newWorldAt(t, seededKey("old"), today())
-			w.officer = issue(t, &w.ca, key, w.eeTemplate("Officer", x509.KeyUsageContentCommitment))
-			s := w.statement(t, must(t)(w.kur(seededKey("new")).Build(nil)))
-			der := must(t)(Attest(s, w.officer.key, w.officer.cert, w.chain(), nil))
-			parses(t, "attestation", der)
-			dir := t.TempDir()
-			root := writeCert(t, dir, "root.crt", w.root.cert)
-			verify := func(der []byte) (content []byte, err error) {
-				file := filepath.Join(dir, "content")
-				out, err := openssl(t, "cms", "-verify", "-inform", "DER", "-in", write(t, dir, "a.p7", der), "-CAfile", root,
-					"-purpose", "any", "-cades", "-binary", "-out", file)
-				if err != nil {
-					return nil, fmt.Errorf("%w: %s", err, out)
-				}
-				return os.ReadFile(file)
-			}
-			content, err := verify(der)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if back, err := parseStatement(content); err != nil || back.String() != s.String() {
-				t.Errorf("%v, %v", back, err)
-			}
-			parses(t, "statement", content)
-			p7, err := pkcs7.Parse(der)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := p7.VerifyWithChainAtTime(w.anchors, w.now); err != nil {
-				t.Error(err)
-			}
-			flipped := bytes.Clone(der)
-			flipped[len(flipped)-1] ^= 1
-			if _, err := verify(flipped); err == nil {
-				t.Error("openssl takes a flipped last byte")
-			}
-			if p7, err = pkcs7.Parse(flipped); err == nil && p7.VerifyWithChainAtTime(w.anchors, w.now) == nil {
-				t.Error("pkcs7 takes a flipped last byte")
-			}
-			if _, _, err := VerifyAttestation(flipped, w.officers(), w.now); err == nil {
-				t.Error("we take a flipped last byte")
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package cmp
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -179,6 +180,8 @@ func TestDER(t *testing.T) {
 		"a0020500":               true,
 		"a0020501":               false,
 		"00":                     false,
+		"0000":                   false,
+		"30020000":               false,
 		"":                       false,
 		"05000500":               false,
 		"040a05ff0000000000ffff": false,
@@ -263,5 +266,16 @@ func TestAlgorithm(t *testing.T) {
 		if _, err := readAlgorithm(raw); (err == nil) != good || !good && ruleOf(err) != RuleAlgorithm {
 			t.Errorf("%s: %v", der, err)
 		}
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	err := brokenBy(RuleSigner, brokenBy(RulePOP, errSignature, "b"), "a %x", 10)
+	if got := err.Error(); got != "cmp: a a: b: signature is wrong (CMP-SIGNER)" || !errors.Is(err, errSignature) {
+		t.Error(got)
+	}
+	_, err = Parse([]byte("<html>"))
+	if got := err.Error(); got != "cmp: not DER: malformed tag or length (CMP-SYNTAX)" {
+		t.Error(got)
 	}
 }

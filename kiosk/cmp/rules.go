@@ -36,16 +36,23 @@ type CheckError struct {
 	Err    error  // cause, or nil
 }
 
-func (e *CheckError) Error() string {
-	if e.Err != nil {
-		return fmt.Sprintf("cmp: %s: %v (%s)", e.Detail, e.Err, e.Rule)
+func (e *CheckError) Error() string { return fmt.Sprintf("cmp: %s (%s)", e.text(), e.Rule) }
+
+// text leaves out package and rule, so that a rule caused by another reads as
+// one sentence.
+func (e *CheckError) text() string {
+	switch cause := e.Err.(type) {
+	case nil:
+		return e.Detail
+	case *CheckError:
+		return e.Detail + ": " + cause.text()
+	default:
+		return e.Detail + ": " + cause.Error()
 	}
-	return fmt.Sprintf("cmp: %s (%s)", e.Detail, e.Rule)
 }
 
 func (e *CheckError) Unwrap() error { return e.Err }
 
-// broken returns a CheckError; a cause is passed with %w.
 func broken(rule Rule, format string, args ...any) error {
 	return &CheckError{Rule: rule, Detail: fmt.Sprintf(format, args...)}
 }
