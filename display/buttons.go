@@ -91,7 +91,7 @@ func (l *layout) choicesBlock(w int, scale float64) (block, bool, error) {
 			return block{}, false, err
 		}
 		h := (n+cols-1)/cols*(b.h+gap) - gap
-		if ok && (bestH == 0 || h < bestH) {
+		if ok && (bestH == 0 || h < bestH || h == bestH && n%best.cols != 0 && n%cols == 0) {
 			best, bestH = b, h
 		}
 	}

@@ -61,7 +61,11 @@ func golden(t *testing.T, name string, got *image.RGBA) {
 	if n == 0 {
 		return
 	}
-	kept := filepath.Join(t.ArtifactDir(), filepath.Base(name)+"-got.png")
+	dir := filepath.Join(os.TempDir(), "mohr-golden") // stays; an ArtifactDir does so only with -artifacts
+	if f := flag.Lookup("test.artifacts"); f != nil && f.Value.String() == "true" {
+		dir = t.ArtifactDir()
+	}
+	kept := filepath.Join(dir, name+"-got.png")
 	writePNG(t, kept, got)
 	t.Errorf("%s: %d pixels of %d differ, all in %v; see %s", name, n, got.Rect.Dx()*got.Rect.Dy(), at, kept)
 }

@@ -83,7 +83,7 @@ func (l *layout) draw() error {
 	if err != nil {
 		return err
 	}
-	for _, try := range []struct{ dense, least float64 }{{1, 0.88}, {0.84, 0.88}, {0.7, 0}} {
+	for _, try := range []struct{ dense, least float64 }{{1, 0.93}, {0.84, 0.93}, {0.7, 0}} {
 		l.dense = try.dense
 		if l.s.QR != "" { // every pixel of a module counts
 			l.dense = 0.7
@@ -123,7 +123,7 @@ func (l *layout) try(side sidePanel, least float64) (bool, error) {
 				}
 				return true, nil
 			}
-			if scale < least || l.textSize(unitBody, scale) <= l.floor() {
+			if scale*scaleStep < least || l.textSize(unitBody, scale) <= l.floor() {
 				break
 			}
 		}

@@ -117,6 +117,12 @@ func TestWrap(t *testing.T) {
 	if at != len(p.text) {
 		t.Errorf("lines end at %d of %d", at, len(p.text))
 	}
+	// The same words, but no line that is one short word alone.
+	greedy, _ := p.wrap(first+1.2, false)
+	even, ok := p.even(first+1.2, false)
+	if !ok || len(even) != len(greedy) || even[len(even)-1].width < greedy[len(greedy)-1].width {
+		t.Errorf("greedy %+v, even %+v", greedy, even)
+	}
 	if empty, _ := newShaper().shape("", regular, "fa", true); len(empty.runs) != 0 {
 		t.Error("nothing has runs")
 	}

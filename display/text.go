@@ -54,7 +54,7 @@ func (c *canvas) set(text string, st textStyle, width int) (b textBox, ok bool, 
 		return textBox{}, false, err
 	}
 	b = textBox{p: p, style: st}
-	b.lines, ok = p.wrap(float32(width)/float32(st.size), !st.words)
+	b.lines, ok = p.even(float32(width)/float32(st.size), !st.words)
 	for _, l := range b.lines {
 		b.w = max(b.w, ceil(l.width*float32(st.size)))
 	}

@@ -47,6 +47,30 @@ func (p *paragraph) wrap(width float32, inWords bool) (lines []line, ok bool) {
 	return lines, ok
 }
 
+// even breaks p like wrap and then, where the last line would be a lonely short
+// one, narrows the others as far as takes no line more.
+func (p *paragraph) even(width float32, inWords bool) (lines []line, ok bool) {
+	lines, ok = p.wrap(width, inWords)
+	if !ok || len(lines) < 2 || len(lines) > 6 {
+		return lines, ok
+	}
+	for w := width * 0.96; w > width*0.5; w *= 0.96 {
+		last, widest := lines[len(lines)-1], float32(0)
+		for _, l := range lines {
+			widest = max(widest, l.width)
+		}
+		if last.width >= widest*0.4 {
+			break
+		}
+		tried, fit := p.wrap(w, inWords)
+		if !fit || len(tried) > len(lines) {
+			break
+		}
+		lines = tried
+	}
+	return lines, ok
+}
+
 // extend sets the end of a line and takes white space off it.
 func (l *line) extend(p *paragraph, end int) {
 	l.end, l.trim = end, end
