@@ -36,7 +36,9 @@ func (k *Kiosk) signIn(ctx context.Context, c *citizen, id RenewalID) (o *office
 	if err != nil {
 		return nil, ctx, nil, err
 	}
-	k.stage.show(working("officer-reading", 1, 1))
+	if err := k.stage.show(working("officer-reading", 1, 1)); err != nil {
+		return nil, ctx, nil, err
+	}
 	bound, unbind := k.presence.bind(ctx, device.ID, RuleOfficerRemoved)
 	o = &officer{device: device}
 	release = func() {

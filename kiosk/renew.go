@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"mohr.internal/display"
@@ -19,7 +20,9 @@ func (k *Kiosk) ceremony(station context.Context, device Device) error {
 	defer release()
 
 	// 1. Insert: what is on the token, without a PIN.
-	k.stage.show(working("reading", 1, 2))
+	if err := k.stage.show(working("reading", 1, 2)); err != nil {
+		return err
+	}
 	c, err := k.readToken(ctx, device)
 	if err != nil {
 		return k.turnAway(k.removedOr(ctx, err))
@@ -82,21 +85,27 @@ func (k *Kiosk) request(ctx context.Context, c *citizen, id RenewalID) (stored b
 	}
 
 	// 6. Re-key: a new key beside the old one.
-	k.stage.show(working("key-making", 1, 3))
+	if err := k.stage.show(working("key-making", 1, 3)); err != nil {
+		return false, err
+	}
 	newKey, err := k.makeKey(ctx, c, id, algorithm)
 	if err != nil {
 		return false, err
 	}
 
 	// 7. Sign, and verify what was signed.
-	k.stage.show(working("signing", 2, 3))
+	if err := k.stage.show(working("signing", 2, 3)); err != nil {
+		return false, err
+	}
 	message, err := k.sign(ctx, c, officer, id, newKey, evidence)
 	if err != nil {
 		return false, err
 	}
 
 	// 8. Store: after this nothing can take the request away.
-	k.stage.show(working("storing", 3, 3))
+	if err := k.stage.show(working("storing", 3, 3)); err != nil {
+		return false, err
+	}
 	if err := k.Ledger.advance(id, RequestSigned, func(r *Record) { r.Request = message }); err != nil {
 		return false, err
 	}
@@ -145,7 +154,17 @@ func (k *Kiosk) review(ctx context.Context, c *citizen, o *officer, id RenewalID
 	if err != nil {
 		return &Refusal{Rule: RuleShown, Err: err}
 	}
-	if err := k.goOn(ctx, reviewPage(rows, alg.String(), in(o.entry.Name, k.stage.book()))); err != nil {
+	pages := slices.Collect(slices.Chunk(rows, rowsPerPage))
+	for i, part := range pages {
+		if err := k.goOn(ctx, subjectPage(part, i+1, len(pages))); err != nil {
+			return err
+		}
+	}
+	key := alg.String()
+	if alg == sameKey {
+		key = "="
+	}
+	if err := k.goOn(ctx, signPage(c.holder, key, in(o.entry.Name, k.stage.book()))); err != nil {
 		return err
 	}
 	return k.Ledger.advance(id, OfficerApproved, func(r *Record) { r.Officer = o.hash() })
@@ -196,7 +215,9 @@ func (k *Kiosk) settle(station, ctx context.Context, c *citizen, id RenewalID) e
 			return k.stopped(id, k.removedOr(ctx, err))
 		}
 	}
-	k.stage.show(working("loading", 1, 1))
+	if err := k.stage.show(working("loading", 1, 1)); err != nil {
+		return err
+	}
 	if err := k.load(ctx, c, id); err != nil {
 		err = k.removedOr(ctx, err)
 		if ruleOf(err) == RuleTokenRemoved {

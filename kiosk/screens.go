@@ -197,24 +197,45 @@ func termsPage(text profile.Text, version string) page {
 	}
 }
 
-// reviewPage shows what will be signed; the rows come from the bytes that will be signed.
-func reviewPage(rows []check.SubjectField, key string, officer string) page {
+// rowsPerPage is how many rows of a subject every panel can show.
+const rowsPerPage = 6
+
+// subjectPage shows a part of the subject that will be signed; the rows come from
+// the bytes that will be signed.
+func subjectPage(rows []check.SubjectField, n, of int) page {
 	return func(b *words.Book) display.Screen {
-		s := display.Screen{ID: "review", Mood: display.Ask, Title: b.Say("review.title"), Token: hint(b, display.TokenKeep)}
+		s := display.Screen{
+			ID: "review", Mood: display.Ask, Title: b.Say("review.title"), Token: hint(b, display.TokenKeep),
+			Choices: []display.Choice{next(b), cancel(b)},
+		}
+		if of > 1 {
+			s.Lines = []string{b.Say("review.part", "n", number(b, n), "of", number(b, of))}
+		}
 		for _, r := range rows {
-			label := b.Say("subject." + r.Name)
-			if !b.Has("subject." + r.Name) {
-				label = r.Name
+			label := r.Name // an attribute without a name in words is shown by its type
+			if b.Has("subject." + r.Name) {
+				label = b.Say("subject." + r.Name)
 			}
 			s.Facts = append(s.Facts, display.Fact{Label: label, Value: r.Shown, LTR: r.LTR})
 		}
-		s.Facts = append(s.Facts,
-			display.Fact{Label: b.Say("fact.new-key"), Value: key, LTR: true},
-			display.Fact{Label: b.Say("fact.officer"), Value: officer})
-		s.Choices = []display.Choice{
-			{ID: choiceOK, Label: b.Say("button.hold"), Primary: true, Hold: true}, cancel(b),
-		}
 		return s
+	}
+}
+
+// signPage is the last page before the PIN: the holder holds the button.
+func signPage(h holder, key string, officer string) page {
+	return func(b *words.Book) display.Screen {
+		return display.Screen{
+			ID: "sign", Mood: display.Ask, Title: b.Say("sign.title"), Lines: []string{b.Say("sign.line")},
+			Facts: []display.Fact{
+				{Label: b.Say("fact.name"), Value: h.name(b.Lang)},
+				{Label: b.Say("fact.ends"), Value: date(b, h.ends)},
+				{Label: b.Say("fact.new-key"), Value: key, LTR: true},
+				{Label: b.Say("fact.officer"), Value: officer},
+			},
+			Token:   hint(b, display.TokenKeep),
+			Choices: []display.Choice{{ID: choiceOK, Label: b.Say("button.hold"), Primary: true, Hold: true}, cancel(b)},
+		}
 	}
 }
 

@@ -66,8 +66,9 @@ func (s *stage) nextLanguage() {
 	s.mu.Unlock()
 }
 
-// show draws a page and does not wait.
-func (s *stage) show(p page) {
+// show draws a page and does not wait. A page that cannot be drawn is an error
+// that ends the conversation: nobody may answer a question they cannot see.
+func (s *stage) show(p page) error {
 	b := s.book()
 	screen := p(b)
 	screen.Lang, screen.RTL = b.Lang, b.RTL
@@ -77,7 +78,9 @@ func (s *stage) show(p page) {
 	s.last = screen.ID
 	if err := s.surface.Show(screen); err != nil {
 		s.log.Error("cannot show screen", "screen", screen.ID, "err", err)
+		return refuse(RuleInternal, "screen %q: %w", screen.ID, err)
 	}
+	return nil
 }
 
 // choices are the answers a page offers, by target and by key.
@@ -132,8 +135,7 @@ func (s *stage) digits(ctx context.Context, limit int, p func(b *words.Book, typ
 			}
 			return false, nil
 		}
-		s.show(current)
-		return false, nil
+		return false, s.show(current)
 	})
 	if err != nil {
 		pkcs11.Wipe(typed[:cap(typed)])
@@ -150,7 +152,9 @@ func (s *stage) converse(ctx context.Context, p page, wake <-chan struct{}, idle
 	if p(s.book()).ID != s.last {
 		s.drain()
 	}
-	s.show(p)
+	if err := s.show(p); err != nil {
+		return false, err
+	}
 	limit, warned := idle, false
 	for {
 		timeout, stop := after(limit)
@@ -170,7 +174,9 @@ func (s *stage) converse(ctx context.Context, p page, wake <-chan struct{}, idle
 				return false, &Refusal{Rule: RuleIdle}
 			}
 			limit, warned = idleWarning, true
-			s.show(idleWarningPage)
+			if err := s.show(idleWarningPage); err != nil {
+				return false, err
+			}
 		case in, ok := <-s.surface.Inputs():
 			stop()
 			s.rest(start)
@@ -179,10 +185,14 @@ func (s *stage) converse(ctx context.Context, p page, wake <-chan struct{}, idle
 				return false, errors.New("kiosk: the panel is closed")
 			case warned: // the answer was to the warning
 				limit, warned = idle, false
-				s.show(p)
+				if err := s.show(p); err != nil {
+					return false, err
+				}
 			case in.Key == 'L' || in.Target == choiceLanguage:
 				s.nextLanguage()
-				s.show(p)
+				if err := s.show(p); err != nil {
+					return false, err
+				}
 			default:
 				if in.Key == 'C' {
 					in = Input{Target: choiceCancel}

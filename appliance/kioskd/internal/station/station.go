@@ -84,7 +84,7 @@ func dialPanel(ctx context.Context, c config.Panel, log *slog.Logger) (panel.Pan
 // serve is one life of the station: from opening the journal to its first failure.
 func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Logger) error {
 	clock := NewClock(c.Clock)
-	storage, err := OpenStorage(c.Journal)
+	storage, err := OpenStorage(c.Journal, log)
 	if err != nil {
 		return err
 	}

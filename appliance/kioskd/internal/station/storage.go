@@ -3,6 +3,8 @@ package station
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/journal"
@@ -18,16 +20,19 @@ const (
 )
 
 // Storage is the journal in the form the ledger takes.
-type Storage struct{ journal *journal.Journal }
+type Storage struct {
+	journal *journal.Journal
+	log     *slog.Logger
+}
 
 // OpenStorage opens the journal. It never makes one: a kiosk whose journal is not
 // there says so.
-func OpenStorage(c config.Journal) (*Storage, error) {
+func OpenStorage(c config.Journal, log *slog.Logger) (*Storage, error) {
 	j, err := journal.Open(c.Dir, journal.Options{})
 	if err != nil {
 		return nil, &kiosk.Refusal{Rule: storageRule(err), Err: err}
 	}
-	return &Storage{j}, nil
+	return &Storage{j, log}, nil
 }
 
 // storageRule picks what people are told about a journal that cannot be used.
@@ -49,7 +54,9 @@ func storageRule(err error) string {
 
 // Append implements kiosk.Journal.
 func (s *Storage) Append(payload []byte) (uint64, error) {
+	start := time.Now()
 	r, err := s.journal.Append(payload)
+	s.log.Info("stored", "seq", r.Seq, "bytes", len(payload), "store_us", time.Since(start).Microseconds())
 	return r.Seq, err
 }
 

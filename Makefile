@@ -1,0 +1,63 @@
+# Mohr: the two commands a newcomer needs are `make demo` and `make test`.
+# `make help` lists the rest.
+
+# Debian 12 packages: what is built with, what is tested with.
+PACKAGES := softhsm2 libsofthsm2 opensc opensc-pkcs11 gcc libc6-dev pkg-config libusb-1.0-0-dev openssl zbar-tools qrencode chromium
+BIN      := bin
+OUT      := out
+LANG_    ?= fa
+PORT     ?= 8380
+
+.PHONY: help demo run test check unit build packages golden fuzz bench vuln clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## a citizen's first renewal with real parts, examined from outside
+	@$(BIN)/mohrctl demo -out $(OUT)/demo -lang $(LANG_)
+
+run: build ## a desk in the browser, to do it by hand
+	@$(BIN)/mohrctl run -port $(PORT) -lang $(LANG_)
+
+test: packages check unit ## everything that must be green: style, vet, staticcheck, tests with -race
+
+check: ## style and static checks
+	@test -z "$$(gofmt -l .)" || { echo "gofmt would change:"; gofmt -l .; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	go tool staticcheck ./...
+
+unit: ## the tests
+	go test -race -timeout 10m ./...
+
+build: packages ## the programs, into bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./appliance/kioskd ./appliance/syncd
+	CGO_ENABLED=1 go build -trimpath -o $(BIN)/ ./appliance/tokend ./appliance/mohrctl
+
+# Installs only what is missing, so it is silent (and needs no root) on a machine
+# that has everything.
+packages:
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q ' installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  sudo=$$(test $$(id -u) = 0 || echo sudo); \
+	  echo "installing Debian packages:" $$missing; \
+	  $$sudo apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$sudo apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
+	fi
+
+golden: ## draw the golden screens anew; look at each before you commit it
+	go test ./display -update
+
+FUZZTIME ?= 10s
+fuzz: ## run every fuzz target for FUZZTIME
+	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+	  echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+bench: ## benchmarks, each beside a peer in the same run
+	go test -run '^$$' -bench . -benchmem ./kiosk/cmp ./kiosk/receipt ./display ./pkcs11/... ./appliance/journal
+
+vuln: ## known vulnerabilities in what is called; needs the network
+	go tool govulncheck ./...
+
+clean: ## remove what was built
+	rm -rf $(BIN) $(OUT)
