@@ -187,7 +187,7 @@ func examinePage(id string, what profile.Text, n, of int) page {
 func termsPage(text profile.Text, version string) page {
 	return func(b *words.Book) display.Screen {
 		return display.Screen{
-			ID: "terms", Mood: display.Ask, Title: b.Say("terms.title"), Lines: []string{in(text, b)},
+			ID: "terms", Mood: display.Ask, Title: b.Say("terms.title"), Lines: strings.Split(in(text, b), "\n"),
 			Facts: []display.Fact{{Label: b.Say("fact.terms-version"), Value: version, LTR: true}},
 			Choices: []display.Choice{
 				{ID: choiceYes, Label: b.Say("button.accept"), Key: '1', Primary: true},

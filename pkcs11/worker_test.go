@@ -112,7 +112,7 @@ func TestWorkerSurroundings(t *testing.T) {
 	s.Close()
 	reaped(t, w)
 	got := strings.TrimSpace(string(w.StderrTail()))
-	if want := "dumpable 0 core 0/0 stdin /dev/null stdout /dev/null fd3 false leader true env 1 dir /"; got != want {
+	if want := "dumpable 0 core 0/0 stdin /dev/null stdout /dev/null fd3 false leader true env 2 dir /"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -79,8 +79,8 @@ var kinds = map[Kind]kind{
 	Stranger: {role: "officer", title: "Unlisted officer", titleFa: "کارشناس ناشناس", note: "not on the profile’s list", pin: officerPIN,
 		options: cmptest.CertOptions{Person: cmptest.Officer, DaysLeft: 300}},
 	LowTries: {role: "citizen", title: "After a wrong PIN", titleFa: "پس از رمز نادرست", note: "says that tries are low", pin: citizenPIN},
-	Unknown:  {role: "other", title: "Unknown device", titleFa: "دستگاه ناشناس", note: "1209:000f, in no catalogue", vid: 0x1209, pid: 0x000f, class: 0xff},
-	Storage:  {role: "other", title: "Memory stick", titleFa: "حافظهٔ USB", note: "1209:000e, class 08", vid: 0x1209, pid: 0x000e, class: 0x08},
+	Unknown:  {role: "citizen", title: "Unknown device", titleFa: "دستگاه ناشناس", note: "1209:000f, in no catalogue", vid: 0x1209, pid: 0x000f, class: 0xff},
+	Storage:  {role: "citizen", title: "Memory stick", titleFa: "حافظهٔ USB", note: "1209:000e, class 08", vid: 0x1209, pid: 0x000e, class: 0x08},
 }
 
 // EveryKind lists all devices in the order the bench shows them.

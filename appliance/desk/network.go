@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ import (
 type network struct {
 	handler http.Handler
 	addr    string
+	asked   atomic.Int64 // requests that were answered, or not, to the end
 
 	mu     sync.Mutex
 	server *http.Server // nil while cut
@@ -48,7 +50,7 @@ func (n *network) set(on bool) error {
 	n.addr = ln.Addr().String()
 	// The handler may be told to fall silent for long; only the header has a deadline. net/http's own
 	// complaints about cut connections are of no use to anybody.
-	server := &http.Server{Handler: n.handler, ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: http.HandlerFunc(n.serve), ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	n.server = server
 	go func() {
 		if err := server.Serve(ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
@@ -60,6 +62,11 @@ func (n *network) set(on bool) error {
 		}
 	}()
 	return nil
+}
+
+func (n *network) serve(w http.ResponseWriter, r *http.Request) {
+	defer n.asked.Add(1)
+	n.handler.ServeHTTP(w, r)
 }
 
 func (n *network) on() bool {

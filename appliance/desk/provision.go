@@ -46,6 +46,8 @@ type Options struct {
 
 	// Profile changes the profile before it is signed.
 	Profile func(*profile.Profile)
+	// Kioskd changes kioskd's configuration before it is written and the journal is made.
+	Kioskd func(*config.Kioskd)
 	// IdleTimeout is when an abandoned ceremony ends; zero means two minutes.
 	IdleTimeout time.Duration
 }
@@ -96,6 +98,9 @@ func Provision(ctx context.Context, o Options) (*Place, error) {
 		return nil, err
 	}
 	p.configure(o)
+	if o.Kioskd != nil {
+		o.Kioskd(&p.Kioskd)
+	}
 	if err := p.shift(0); err != nil {
 		return nil, err
 	}

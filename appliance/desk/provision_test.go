@@ -30,13 +30,19 @@ func needTokens(t testing.TB) {
 // provision makes a place with some devices.
 func provision(t testing.TB, kinds ...Kind) *Place {
 	t.Helper()
+	return provisionWith(t, Options{Kinds: kinds})
+}
+
+func provisionWith(t testing.TB, o Options) *Place {
+	t.Helper()
 	needTokens(t)
 	dir, err := os.MkdirTemp("", "desk-") // short: sockets live in it
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p, err := Provision(t.Context(), Options{Dir: dir, Time: time.Now(), Kinds: kinds})
+	o.Dir, o.Time = dir, time.Now()
+	p, err := Provision(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

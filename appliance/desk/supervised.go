@@ -13,6 +13,7 @@ type supervised struct {
 	logPath string
 	log     *Log
 	news    *notice
+	again   time.Duration         // pause before the next start
 	started func(context.Context) // called in its own goroutine after each start; its context ends with the process
 	done    chan struct{}         // closed when no process runs and none will be started
 
@@ -22,9 +23,9 @@ type supervised struct {
 	retired  chan struct{}
 }
 
-func newSupervised(p Program, logPath string, log *Log, news *notice) *supervised {
+func newSupervised(p Program, logPath string, log *Log, news *notice, again time.Duration) *supervised {
 	return &supervised{
-		program: p, logPath: logPath, log: log, news: news,
+		program: p, logPath: logPath, log: log, news: news, again: again,
 		done: make(chan struct{}), retired: make(chan struct{}),
 	}
 }
@@ -59,7 +60,7 @@ func (s *supervised) run(ctx context.Context) {
 			return
 		case <-ctx.Done():
 			return
-		case <-time.After(restartAfter):
+		case <-time.After(s.again):
 		}
 		s.mu.Lock()
 		s.restarts++

@@ -35,7 +35,7 @@ var buildPrograms = sync.OnceValues(func() (Programs, error) {
 })
 
 // realWorld is a world of the real programs with the power on.
-func realWorld(t *testing.T, kinds ...Kind) *World {
+func realWorld(t *testing.T, o Options) *World {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("SKIPPED, NOT TESTED: builds and runs the real programs, not with -short")
@@ -45,12 +45,12 @@ func realWorld(t *testing.T, kinds ...Kind) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newWorld(t, programs, kinds...)
+	return newWorldAt(t, programs, provisionWith(t, o))
 }
 
 // TestRenewal carries a citizen through a first renewal: real programs, scripted people.
 func TestRenewal(t *testing.T) {
-	w := realWorld(t, Citizen, Officer)
+	w := realWorld(t, Options{Kinds: []Kind{Citizen, Officer}})
 	ctx, people := t.Context(), w.People()
 	dir := os.Getenv("MOHR_PICTURES")
 	if dir == "" {
@@ -117,7 +117,7 @@ func TestRenewal(t *testing.T) {
 
 // TestRenewalInBrowser does the same with clicks and keys in Chromium on the desk's page.
 func TestRenewalInBrowser(t *testing.T) {
-	w := realWorld(t, Citizen, Officer)
+	w := realWorld(t, Options{Kinds: []Kind{Citizen, Officer}})
 	ctx, people := t.Context(), w.People()
 	page := NewPage(PageOptions{
 		Glass: w.Glass, Bench: w, Log: w.Log, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),

@@ -41,6 +41,8 @@ type World struct {
 	cancel   context.CancelFunc
 	ctx      context.Context
 
+	restart time.Duration // before a program that ended is started again
+
 	power    sync.Mutex // held while power is switched
 	plugging sync.Mutex // held while tokend is told of a device
 
@@ -53,7 +55,7 @@ type World struct {
 // NewWorld serves the panel and the CA of a place. Power is off; see On.
 func NewWorld(place *Place, programs Programs, logger *slog.Logger) (*World, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &World{Place: place, Glass: NewGlass(), ctx: ctx, cancel: cancel, runs: make(map[string]*supervised)}
+	w := &World{Place: place, Glass: NewGlass(), restart: restartAfter, ctx: ctx, cancel: cancel, runs: make(map[string]*supervised)}
 	w.Log = newLog(new(notice))
 	w.bench = tokenlink.NewBench(place.Tokend.Desk.Socket)
 	ca, err := cmptest.NewCA(cmptest.CAOptions{PKI: place.PKI, Now: w.Now, Log: logger, SilenceLimit: 30 * time.Second})
@@ -102,7 +104,7 @@ func (w *World) on(ctx context.Context) error {
 	w.mu.Lock()
 	for _, p := range w.programs {
 		if w.runs[p.Name] == nil {
-			s := newSupervised(p, w.Place.LogFile(p.Name), w.Log, &w.news)
+			s := newSupervised(p, w.Place.LogFile(p.Name), w.Log, &w.news, w.restart)
 			if p.Name == "tokend" {
 				s.started = w.restarted
 			}
@@ -195,6 +197,9 @@ func (w *World) Network(on bool) error {
 
 // URL is where the CA listens.
 func (w *World) URL() string { return w.network.url() }
+
+// Asked is how many requests the CA has dealt with, in whatever way.
+func (w *World) Asked() int { return int(w.network.asked.Load()) }
 
 // Behave sets how the CA answers from the next message on. A CA that issues again no longer lets anyone
 // wait.

@@ -22,10 +22,16 @@ import (
 // newWorld returns a world with the power on.
 func newWorld(t *testing.T, programs Programs, kinds ...Kind) *World {
 	t.Helper()
-	w, err := NewWorld(provision(t, kinds...), programs, slog.New(slog.DiscardHandler))
+	return newWorldAt(t, programs, provision(t, kinds...))
+}
+
+func newWorldAt(t *testing.T, programs Programs, place *Place) *World {
+	t.Helper()
+	w, err := NewWorld(place, programs, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.restart = 50 * time.Millisecond // nobody is waiting for a person here
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)

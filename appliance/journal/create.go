@@ -82,6 +82,7 @@ func Create(dir string, opts Options) (*Journal, error) {
 		return nil, wrap("create "+dir, err)
 	}
 	if err := build(fs, fresh, g); err != nil {
+		fs.RemoveAll(fresh) // or a full disk stays full; what is left the next Create throws away
 		lock.Close()
 		return nil, wrap("create "+dir, err)
 	}

@@ -24,13 +24,16 @@ var (
 // DamagedError says where neither copy can be believed. Nothing has been
 // changed on disk.
 type DamagedError struct {
-	Seq     uint64 // the first record that is lost
+	Seq     uint64 // the first record that is lost; 0 if the journal as a whole is not to be believed
 	Segment int
 	Page    int // within the segment; 0 is its header
 	Why     string
 }
 
 func (e *DamagedError) Error() string {
+	if e.Seq == 0 {
+		return "journal: both copies damaged: " + e.Why
+	}
 	return fmt.Sprintf("journal: both copies damaged: record %d, page %d of a/%s and b/%[3]s: %[4]s",
 		e.Seq, e.Page, segmentName(e.Segment), e.Why)
 }

@@ -38,7 +38,13 @@ type Journal struct {
 // of the last segment for writing.
 func Open(dir string, opts Options) (*Journal, error) {
 	if opts.ReadOnly {
-		return open(dir, opts, nil)
+		// A record that is being written beside us can look like damage.
+		for try := 1; ; try++ {
+			j, err := open(dir, opts, nil)
+			if try == 5 || !errors.Is(err, ErrDamaged) {
+				return j, err
+			}
+		}
 	}
 	lock, err := opts.system().Lock(dir)
 	if err != nil {
@@ -175,7 +181,7 @@ func (j *Journal) Append(payload []byte) (Record, error) {
 // poison drops the state: what the kernel holds is not known any more.
 func (j *Journal) poison(doing string, err error) error {
 	j.broken = ErrPoisoned
-	return errors.Join(wrap(doing, err), ErrPoisoned)
+	return fmt.Errorf("%w; %w", wrap(doing, err), ErrPoisoned)
 }
 
 // Replay calls fn for each record from seq from (0 and 1 are the first) up to
@@ -198,6 +204,16 @@ func (j *Journal) Replay(from uint64, fn func(Record) error) error {
 	return nil
 }
 
+// Read returns one record, as Replay does.
+func (j *Journal) Read(seq uint64) (Record, error) {
+	if last, _ := j.Head(); seq == 0 || seq > last {
+		return Record{}, fmt.Errorf("journal: no record %d", seq)
+	}
+	var r readers
+	defer r.close()
+	return j.read(&r, seq)
+}
+
 // Verify compares the journal with a checkpoint that somebody else has kept:
 // ErrDiverged if it is shorter now or holds another record there. Seq 0 with a
 // zero hash is in every journal.
@@ -208,9 +224,7 @@ func (j *Journal) Verify(seq uint64, hash [32]byte) error {
 	}
 	var have [32]byte
 	if seq > 0 {
-		var r readers
-		defer r.close()
-		rec, err := j.read(&r, seq)
+		rec, err := j.Read(seq)
 		if err != nil {
 			return err
 		}

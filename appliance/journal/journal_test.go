@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -230,6 +231,89 @@ func TestReadOnlyFolder(t *testing.T) {
 	}
 	ro := reopen(t, dir, with(Options{ReadOnly: true}, fs))
 	if err := intact(ro, 3); err != nil {
+		t.Error(err)
+	}
+}
+
+// An auditor reads beside the owner who writes, and takes no harm from it.
+func TestReadOnlyBesideOwner(t *testing.T) {
+	j, dir := create(t, small)
+	done := make(chan error)
+	go func() {
+		for seq := range uint64(24) {
+			if _, err := j.Append(payload(seq + 1)); err != nil {
+				done <- err
+				return
+			}
+		}
+		close(done)
+	}()
+	for n := 0; ; n++ {
+		ro, err := Open(dir, Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq, _ := ro.Head()
+		if err := intact(ro, seq); err != nil {
+			t.Fatal(err)
+		}
+		ro.Close()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := intact(j, 24); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("opened %d times", n)
+			return
+		default:
+		}
+	}
+}
+
+func TestConcurrentAppends(t *testing.T) {
+	j, _ := create(t, small)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 10 {
+				if _, err := j.Append([]byte("x")); err != nil {
+					t.Error(err)
+				}
+				j.Free()
+				j.Replay(0, func(Record) error { return nil })
+			}
+		})
+	}
+	wg.Wait()
+	if seq, _ := j.Head(); seq != 40 {
+		t.Errorf("%d records", seq)
+	}
+}
+
+func TestRead(t *testing.T) {
+	j, _ := create(t, small)
+	fill(t, j, 3)
+	if r, err := j.Read(3); err != nil || !bytes.Equal(r.Payload, payload(3)) {
+		t.Error(err)
+	}
+	for _, seq := range []uint64{0, 4} {
+		if _, err := j.Read(seq); err == nil {
+			t.Errorf("record %d read", seq)
+		}
+	}
+	stop := errors.New("stop")
+	if err := j.Replay(2, func(r Record) error {
+		if r.Seq != 2 {
+			t.Errorf("replay began at %d", r.Seq)
+		}
+		return stop
+	}); err != stop {
+		t.Error(err)
+	}
+	if _, err := j.Append(nil); err != nil { // an empty record is a record
 		t.Error(err)
 	}
 }

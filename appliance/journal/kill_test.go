@@ -2,15 +2,20 @@ package journal
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMain is also the child that is killed, and the stranger who may not
@@ -27,6 +32,10 @@ func TestMain(m *testing.M) {
 		_, errCreate := Create(dir+"2", small)
 		fmt.Println(errOpen)
 		fmt.Println(errCreate)
+	case "mounted":
+		if err := mounted(dir); err != nil {
+			fmt.Println(err)
+		}
 	default:
 		os.Exit(m.Run())
 	}
@@ -137,5 +146,58 @@ func TestNotOurs(t *testing.T) {
 		if got := string(out); len(got) < len(want)+len(want2) || got[:len(want)] != want || got[len(got)-len(want2):] != want2 {
 			t.Errorf("mode %v: %s", mode, got)
 		}
+	}
+}
+
+// mounted runs in a mount namespace of its own: a file system that is too
+// small, and one that turns read-only.
+func mounted(dir string) error {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, "journal")
+	if _, err := Create(name, small); !errors.Is(err, ErrFull) {
+		return fmt.Errorf("create on a small disk: %w", err)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		return fmt.Errorf("left behind: %v", left)
+	}
+	less := small
+	less.Segments = 1
+	j, err := Create(name, less)
+	if err != nil {
+		return err
+	}
+	if _, err := j.Append(payload(1)); err != nil {
+		return err
+	}
+	j.Close()
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		return err
+	}
+	if _, err := Open(name, Options{}); !errors.Is(err, ErrReadOnly) {
+		return fmt.Errorf("open read-only: %w", err)
+	}
+	if _, err := Create(name+"2", less); !errors.Is(err, ErrReadOnly) {
+		return fmt.Errorf("create read-only: %w", err)
+	}
+	if j, err = Open(name, Options{ReadOnly: true}); err != nil {
+		return err
+	}
+	return intact(j, 1)
+}
+
+func TestMounted(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount")
+	}
+	cmd := start(t, "mounted", t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	out, err := cmd.Output()
+	if errors.Is(err, fs.ErrPermission) || strings.Contains(string(out), "operation not permitted") {
+		t.Skipf("may not mount here: %v %s", err, out)
+	}
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v %s", err, out)
 	}
 }

@@ -97,6 +97,9 @@ type CertConf struct {
 
 // Build returns the message.
 func (c CertConf) Build(rand io.Reader) ([]byte, error) {
+	if c.Cert == nil {
+		return nil, errors.New("cmp: certConf without a certificate")
+	}
 	hash, err := certHash(c.Cert)
 	if err != nil {
 		return nil, err

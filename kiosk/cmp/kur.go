@@ -3,6 +3,7 @@ package cmp
 import (
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"io"
 	"time"
 )
@@ -61,6 +62,9 @@ func requestHeader(transactionID, senderNonce, recipient []byte, t time.Time, im
 	}
 	if err := checkIDs(transactionID, senderNonce); err != nil {
 		return h, err
+	}
+	if t.IsZero() {
+		return h, errors.New("cmp: no messageTime")
 	}
 	if !isName(recipient) {
 		return h, broken(RuleSyntax, "recipient %x is no name", recipient)

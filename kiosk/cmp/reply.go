@@ -32,6 +32,9 @@ type Reply struct {
 // Issued returns a certificate; modified sets status grantedWithMods. caPubs
 // are sent along and not to be trusted.
 func (r Reply) Issued(rand io.Reader, cert *x509.Certificate, modified bool, caPubs ...*x509.Certificate) ([]byte, error) {
+	if cert == nil {
+		return nil, errors.New("cmp: reply: no certificate to return")
+	}
 	c := certRepMessage{cert: cert.Raw}
 	if modified {
 		c.status.Status = StatusGrantedWithMods

@@ -353,3 +353,40 @@ func TestConfirmation(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBuildNothing: builders with nothing in them say so.
+func TestBuildNothing(t *testing.T) {
+	w := newWorld(t, seededKey("old"))
+	cert := w.renewed(t, seededKey("new"))
+	for what, build := range map[string]func() ([]byte, error){
+		"kur":                        func() ([]byte, error) { return KUR{}.Build(nil) },
+		"ir":                         func() ([]byte, error) { return IR{}.Build(nil) },
+		"nested":                     func() ([]byte, error) { return Nested{}.Build(nil) },
+		"certConf":                   func() ([]byte, error) { return CertConf{}.Build(nil) },
+		"certConf, certificate only": func() ([]byte, error) { return CertConf{Cert: cert}.Build(nil) },
+		"certConf without time or key": func() ([]byte, error) {
+			return CertConf{Cert: cert, TransactionID: fill('T'), SenderNonce: fill('N'), Recipient: emptyName}.Build(nil)
+		},
+		"certConf without key": func() ([]byte, error) {
+			return CertConf{Cert: cert, TransactionID: fill('T'), SenderNonce: fill('N'), Recipient: emptyName, Time: now}.Build(nil)
+		},
+		"pollReq": func() ([]byte, error) { return PollReq{}.Build(nil) },
+		"pollReq without key": func() ([]byte, error) {
+			return PollReq{TransactionID: fill('T'), SenderNonce: fill('N'), Recipient: emptyName, Time: now}.Build(nil)
+		},
+		"kup":                func() ([]byte, error) { return Reply{}.Issued(nil, nil, false) },
+		"kup to nothing":     func() ([]byte, error) { return Reply{}.Issued(nil, cert, false) },
+		"kup to nothing, ip": func() ([]byte, error) { return Reply{Body: BodyIP}.Issued(nil, cert, false) },
+		"error":              func() ([]byte, error) { return Reply{}.Error(nil, 0) },
+		"attestation":        func() ([]byte, error) { return Attest(Statement{}, nil, nil, nil, nil) },
+	} {
+		if der, err := build(); err == nil || der != nil {
+			t.Errorf("%s: %d bytes", what, len(der))
+		}
+	}
+	// Only an unprotected error may answer what could not be read.
+	der := must(t)(Reply{Unprotected: true}.Error(nil, FailBadDataFormat))
+	if a, err := (Expect{}).Check(der); err != nil || a.Kind != Hint || a.Kind.String() != "hint" {
+		t.Errorf("%v, %v", a, err)
+	}
+}

@@ -70,6 +70,9 @@ func TestFaultsInC(t *testing.T) {
 			if strings.HasSuffix(tt.fault, "segv") && (w.Wait() == nil || !bytes.Contains(w.StderrTail(), []byte("SIGSEGV"))) {
 				t.Errorf("ended with %v, stderr %s", w.Wait(), w.StderrTail())
 			}
+			if regs := []byte("rax"); bytes.Contains(w.StderrTail(), regs) {
+				t.Errorf("registers on stderr: %s", w.StderrTail())
+			}
 		})
 	}
 }
