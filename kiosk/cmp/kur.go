@@ -3,7 +3,6 @@ package cmp
 import (
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"io"
 	"time"
 )
@@ -62,9 +61,6 @@ func requestHeader(transactionID, senderNonce, recipient []byte, t time.Time, im
 	}
 	if err := checkIDs(transactionID, senderNonce); err != nil {
 		return h, err
-	}
-	if t.IsZero() {
-		return h, errors.New("cmp: no messageTime")
 	}
 	if !isName(recipient) {
 		return h, broken(RuleSyntax, "recipient %x is no name", recipient)

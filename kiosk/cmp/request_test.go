@@ -364,9 +364,6 @@ func TestBuildNothing(t *testing.T) {
 		"nested":                     func() ([]byte, error) { return Nested{}.Build(nil) },
 		"certConf":                   func() ([]byte, error) { return CertConf{}.Build(nil) },
 		"certConf, certificate only": func() ([]byte, error) { return CertConf{Cert: cert}.Build(nil) },
-		"certConf without time or key": func() ([]byte, error) {
-			return CertConf{Cert: cert, TransactionID: fill('T'), SenderNonce: fill('N'), Recipient: emptyName}.Build(nil)
-		},
 		"certConf without key": func() ([]byte, error) {
 			return CertConf{Cert: cert, TransactionID: fill('T'), SenderNonce: fill('N'), Recipient: emptyName, Time: now}.Build(nil)
 		},
