@@ -183,7 +183,7 @@ func checkKeyOf(key crypto.Signer, cert *x509.Certificate) error {
 }
 
 // checkMaySign reports whether a certificate's keyUsage, if it has one, allows
-// protection of messages (RFC 9483, 1.5).
+// protection of messages (RFC 9483, 1.2).
 func checkMaySign(cert *x509.Certificate) error {
 	if cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		return broken(RuleKeyUsage, "certificate %x lacks digitalSignature", cert.SerialNumber)

@@ -126,7 +126,7 @@ func isName(der []byte) bool {
 }
 
 // readTime reads a GeneralizedTime in UTC without fraction: YYYYMMDDHHMMSSZ
-// (RFC 9483, 3.1).
+// (RFC 9810, 5.2.9).
 func readTime(s *cryptobyte.String, t *time.Time) bool {
 	raw := *s
 	if !s.ReadASN1GeneralizedTime(t) {

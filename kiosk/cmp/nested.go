@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// NestedMessageContent ::= PKIMessages ::= SEQUENCE SIZE (1..MAX) OF PKIMessage -- RFC 9810, 5.1.3.4
+// NestedMessageContent ::= PKIMessages ::= SEQUENCE SIZE (1..MAX) OF PKIMessage -- RFC 9810, 5.1.3.5
 //
 // Exactly one message here, itself not nested.
 type nestedContent struct{ inner *Message }

@@ -7,8 +7,8 @@ var (
 	oidImplicitConfirm = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 4, 13}   // id-it-implicitConfirm, RFC 9810, 5.1.1.1
 	oidConfirmWaitTime = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 4, 14}   // id-it-confirmWaitTime, RFC 9810, 5.1.1.2
 	oidOldCertID       = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 5, 1, 5} // id-regCtrl-oldCertID, RFC 4211, 6.5
-	oidCMCCA           = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 27}   // id-kp-cmcCA, RFC 6402, 2.10
-	oidCMCRA           = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}   // id-kp-cmcRA, RFC 6402, 2.10
+	oidCMCCA           = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 27}   // id-kp-cmcCA, RFC 9810, 4.5
+	oidCMCRA           = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}   // id-kp-cmcRA, RFC 9810, 4.5
 
 	oidSHA256 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1} // RFC 5754, 2.2
 

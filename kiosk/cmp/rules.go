@@ -9,7 +9,7 @@ const (
 	RuleSyntax     Rule = "CMP-SYNTAX"     // not one strict DER PKIMessage of a known kind
 	RuleVersion    Rule = "CMP-VERSION"    // pvno is not 2 (RFC 9810, 7)
 	RuleProtection Rule = "CMP-PROTECTION" // protection missing or wrong (RFC 9810, 5.1.3)
-	RuleSigner     Rule = "CMP-SIGNER"     // protected by somebody who may not (RFC 6402, 2.10; RFC 9483, 1.5)
+	RuleSigner     Rule = "CMP-SIGNER"     // protected by somebody who may not (RFC 9810, 4.5)
 	RuleTID        Rule = "CMP-TID"        // another transactionID (RFC 9810, 5.1.1)
 	RuleNonce      Rule = "CMP-NONCE"      // recipNonce is not our senderNonce (RFC 9810, 5.1.1)
 	RuleBody       Rule = "CMP-BODY"       // a body that does not answer what was sent
@@ -22,7 +22,7 @@ const (
 	RuleChain      Rule = "CMP-CHAIN"      // certificate does not chain to the pinned CA
 	RulePOP        Rule = "CMP-POP"        // no valid proof of possession (RFC 4211, 4)
 	RuleOldCert    Rule = "CMP-OLDCERT"    // oldCertID is not the protecting certificate (RFC 9810, 5.3.5)
-	RuleKeyUsage   Rule = "CMP-KEYUSAGE"   // certificate lacks digitalSignature (RFC 9483, 1.5)
+	RuleKeyUsage   Rule = "CMP-KEYUSAGE"   // certificate lacks digitalSignature (RFC 9483, 1.2)
 	RuleAlgorithm  Rule = "CMP-ALGORITHM"  // key or signature algorithm not accepted
 	RuleNested     Rule = "CMP-NESTED"     // nested and inner message disagree (RFC 9483, 5.2.2.1)
 	RuleAttest     Rule = "CMP-ATTEST"     // attestation malformed, wrongly signed or for another request

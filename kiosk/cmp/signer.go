@@ -10,7 +10,7 @@ import (
 type SignerPolicy func(cert *x509.Certificate) error
 
 // CASigner is the usual policy: the certificate has id-kp-cmcCA, or is a CA's
-// own (RFC 9810, 5.1.3.3; RFC 6402, 2.10). A citizen's or officer's certificate
+// own (RFC 9810, 4.5). A citizen's or officer's certificate
 // of the same CA is neither.
 func CASigner(cert *x509.Certificate) error {
 	if cert.BasicConstraintsValid && cert.IsCA || hasEKU(cert, true) {
