@@ -17,8 +17,8 @@
 // payload. One request, one reply that echoes verb and id. Bytes left over are
 // an error, as is every value outside its bounds; a payload is accepted only if
 // encoding it again gives the same bytes. Anything but one complete, well-formed
-// reply is a lost worker: nobody looks for a signal, since a fault in C ends a
-// Go program with the ordinary exit status 2.
+// reply is a lost worker: nobody looks for a signal, since a fault in C may end
+// a Go program with an ordinary exit status.
 //
 // To add a verb: a constant and a deadline in verb.go, its payload in
 // payload.go with a fuzz seed, a method each in Backend, Session and both

@@ -23,8 +23,7 @@ type WorkerCommand struct {
 	// from input. It becomes the last argument; empty adds none.
 	ModulePath string
 
-	// Env is the whole environment of the worker but for GOTRACEBACK=none; nothing
-	// is inherited.
+	// Env is the whole environment of the worker; nothing is inherited.
 	Env []string
 
 	// Dir is the working directory; empty means "/".
@@ -74,9 +73,7 @@ func StartWorker(c WorkerCommand) (*Worker, error) {
 		args = append(args[:len(args):len(args)], c.ModulePath)
 	}
 	cmd := exec.Command(c.Path, args...)
-	// Without this a fault in C has Go print the registers, which may hold a piece
-	// of a PIN, to stderr. The first entry of a name is overruled by a later one.
-	cmd.Env = append([]string{"GOTRACEBACK=none"}, c.Env...)
+	cmd.Env = append([]string{}, c.Env...) // not nil: nil would inherit ours
 	cmd.Dir = c.Dir
 	if cmd.Dir == "" {
 		cmd.Dir = "/"

@@ -16,8 +16,9 @@ import (
 	"mohr.internal/pkcs11"
 )
 
-var short = pkcs11.WithDeadlines(pkcs11.Deadlines{pkcs11.VerbTokens: 2 * time.Second, pkcs11.VerbLogin: 2 * time.Second,
-	pkcs11.VerbGenerateKey: 2 * time.Second, pkcs11.VerbExit: 2 * time.Second})
+// short is for what hangs; with a busy machine all else needs its full time.
+var short = pkcs11.WithDeadlines(pkcs11.Deadlines{pkcs11.VerbTokens: 5 * time.Second, pkcs11.VerbLogin: 3 * time.Second,
+	pkcs11.VerbGenerateKey: 3 * time.Second, pkcs11.VerbExit: 2 * time.Second})
 
 // TestFaultsInC has the module crash, hang and babble for real.
 func TestFaultsInC(t *testing.T) {
@@ -38,6 +39,7 @@ func TestFaultsInC(t *testing.T) {
 		{"C_Login:segv", pkcs11.VerbLogin, pkcs11.ErrOutcomeUnknown},
 		{"C_Login:hang", pkcs11.VerbLogin, pkcs11.ErrOutcomeUnknown},
 		{"C_Login:kill", pkcs11.VerbLogin, pkcs11.ErrOutcomeUnknown},
+		{"C_Login:abort", pkcs11.VerbLogin, pkcs11.ErrOutcomeUnknown},
 		{"C_Login:stdout", none, nil},
 		{"C_Logout:segv", pkcs11.VerbLogin, pkcs11.ErrOutcomeUnknown}, // before C_Login, but who knows
 		{"C_GenerateKeyPair:segv", pkcs11.VerbGenerateKey, pkcs11.ErrRemoved},
@@ -48,7 +50,10 @@ func TestFaultsInC(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.fault, func(t *testing.T) {
 			w := s.start(t, p.Env(tt.fault)...)
-			session := w.Session(short)
+			session := w.Session()
+			if strings.HasSuffix(tt.fault, "hang") {
+				session = w.Session(short)
+			}
 			var got []error
 			_, err := session.Tokens(ctx)
 			got = append(got, err)
@@ -67,11 +72,8 @@ func TestFaultsInC(t *testing.T) {
 				}
 			}
 			<-w.Done()
-			if strings.HasSuffix(tt.fault, "segv") && (w.Wait() == nil || !bytes.Contains(w.StderrTail(), []byte("SIGSEGV"))) {
-				t.Errorf("ended with %v, stderr %s", w.Wait(), w.StderrTail())
-			}
-			if regs := []byte("rax"); bytes.Contains(w.StderrTail(), regs) {
-				t.Errorf("registers on stderr: %s", w.StderrTail())
+			if stderr := string(w.StderrTail()); strings.HasSuffix(tt.fault, "segv") && (w.Wait() == nil || stderr != "SIGSEGV in the worker\n") {
+				t.Errorf("ended with %v, stderr %s", w.Wait(), stderr)
 			}
 		})
 	}

@@ -28,6 +28,7 @@ type Options struct {
 func Serve(conn io.ReadWriter, path string, o Options) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	endOnFaults()
 	return pkcs11.Serve(conn, &Module{path: path, opts: o})
 }
 

@@ -8,6 +8,7 @@
 //
 //	segv       write to address 0
 //	kill       SIGKILL
+//	abort      call abort
 //	hang       never return
 //	stdout     print to standard output, then go on
 //	rv=N       return N, nothing done
@@ -85,6 +86,7 @@ static ck call(int i, ck a, ck b, ck c, ck d, ck e, ck f, ck g, ck h) {
 	if (act == NULL) act = "";
 	if (strcmp(act, "segv") == 0) *(volatile int *) 0 = 1;
 	if (strcmp(act, "kill") == 0) raise(SIGKILL);
+	if (strcmp(act, "abort") == 0) abort();
 	while (strcmp(act, "hang") == 0) sleep(1);
 	if (strcmp(act, "stdout") == 0) { printf("Token driver says hello\n"); fflush(stdout); }
 	if (strncmp(act, "rv=", 3) == 0) return n;
