@@ -1,8 +1,12 @@
 package pkcs11_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net"
@@ -315,3 +319,35 @@ func TestServeBadRequests(t *testing.T) {
 		t.Error("a PIN was tried")
 	}
 }
+
+// FuzzServe gives the server loop any bytes. Whatever they are, it tries no more
+// PINs than it was sent frames.
+func FuzzServe(f *testing.F) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var seed bytes.Buffer
+	for id, payload := range []string{"", "\x041234", "\x00\x00", "\x011\x00\x02", ""} {
+		verb := []pkcs11.Verb{pkcs11.VerbTokens, pkcs11.VerbLogin, pkcs11.VerbObjects, pkcs11.VerbGenerateKey, pkcs11.VerbExit}[id]
+		pkcs11.WriteFrame(&seed, pkcs11.Frame{Verb: verb, ID: uint32(id), Payload: []byte(payload)})
+	}
+	f.Add(seed.Bytes())
+	f.Fuzz(func(t *testing.T, in []byte) {
+		tok := pkcs11test.New(pkcs11test.Options{NewKey: func(pkcs11.KeyAlgorithm) (crypto.Signer, error) { return key, nil }})
+		conn := &oneWay{Reader: bytes.NewReader(in)}
+		tok.Serve(conn)
+		if tok.PINTries() > conn.frames+1 || tok.PINTries() > len(in)/10 {
+			t.Errorf("%d PIN tries, %d replies", tok.PINTries(), conn.frames)
+		}
+	})
+}
+
+// oneWay is a connection of which the other side is all said already.
+type oneWay struct {
+	io.Reader
+	frames int
+}
+
+func (o *oneWay) Write(b []byte) (int, error) { o.frames++; return len(b), nil }
+func (o *oneWay) Close() error                { return nil }

@@ -176,6 +176,9 @@ func (c *workerConn) Close() error {
 	return c.Conn.Close()
 }
 
+// CloseWrite tells the worker that no request follows; it ends by itself.
+func (c *workerConn) CloseWrite() error { return c.Conn.(*net.UnixConn).CloseWrite() }
+
 func (c *workerConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	select {

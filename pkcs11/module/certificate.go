@@ -143,6 +143,9 @@ func (m *Module) Retire(r pkcs11.Retirement) error {
 	if inv, err = m.inventory(); err != nil {
 		return err
 	}
+	if _, spki, err := m.private(inv, r.Old); err != nil || spki != nil {
+		return fail(pkcs11.ErrDevice, "old key is still there after its deletion: %v", err)
+	}
 	return m.keeps(inv, r)
 }
 

@@ -166,7 +166,7 @@ func TestValues(t *testing.T) {
 		{"C_GetAttributeValue:true=0x202", pkcs11.VerbSign, pkcs11.ErrReauthenticate},
 		{"C_FindObjectsInit:rv=0xb3", pkcs11.VerbObjects, pkcs11.ErrRemoved},
 		{"C_DestroyObject:rv=0x5", pkcs11.VerbRetire, pkcs11.ErrDevice},
-		{"C_DestroyObject:rv=0", pkcs11.VerbRetire, nil}, // says done: the caller sees it in Objects
+		{"C_DestroyObject:rv=0", pkcs11.VerbRetire, pkcs11.ErrDevice}, // says done, is not
 		{"C_GenerateRandom:rv=0x121", pkcs11.VerbRandom, pkcs11.ErrUnsupported},
 		{"C_OpenSession:rv=0xe0", pkcs11.VerbLogin, pkcs11.ErrRemoved},
 	}
@@ -286,6 +286,32 @@ func TestModuleWithoutToken(t *testing.T) {
 	}
 	_, err := session.Login(ctx, []byte(softPIN))
 	wantErr(t, err, pkcs11.ErrNoToken)
+}
+
+// At the end the worker logs out and lets go, whether it was asked to exit or
+// its parent is gone.
+func TestGoodEnd(t *testing.T) {
+	s, p := proxied(t)
+	for _, name := range []string{"exit", "parent gone"} {
+		w := s.start(t, p.Env()...)
+		session := w.Session()
+		login(t, session)
+		p.Calls(t)
+		if name == "exit" {
+			if err := session.Close(); err != nil {
+				t.Error(err)
+			}
+		} else if err := w.Conn().(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Wait(); err != nil {
+			t.Errorf("%s: %v, %s", name, err, w.StderrTail())
+		}
+		calls := slices.DeleteFunc(p.Calls(t), func(c string) bool { return c == "C_GetSessionInfo" })
+		if want := []string{"C_Logout", "C_CloseSession", "C_CloseAllSessions", "C_Finalize"}; !slices.Equal(calls, want) {
+			t.Errorf("%s: %v, want %v", name, calls, want)
+		}
+	}
 }
 
 // Another token in the place of the one that was shown gets no PIN.

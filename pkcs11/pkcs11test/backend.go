@@ -193,4 +193,3 @@ func (b *backend) Random(n int) ([]byte, error) {
 	rand.Read(buf)
 	return buf, nil
 }
-
