@@ -58,7 +58,8 @@ func (w *World) Renewal(ctx context.Context, p *People, citizen, officer Kind) A
 		"feature":        press("yes"),
 		"face":           press("yes"),
 		"terms":          press("yes"),
-		"review":         func(Shot) error { return p.Hold(ctx, "ok") },
+		"review":         press("ok"),
+		"sign":           func(Shot) error { return p.Hold(ctx, "ok") },
 		"pickup":         press("ok"),
 		"pin":            enter(c.Token.PIN),
 	}

@@ -177,11 +177,12 @@ func TestRenewalInBrowser(t *testing.T) {
 		"feature":     click("yes"),
 		"face":        click("yes"),
 		"terms":       click("yes"),
-		"review": func(s Shot) error {
+		"review":      click("ok"),
+		"sign": func(s Shot) error {
 			drawn(s)
-			b.picture("review")
+			b.picture("sign")
 			b.mouse(input.MousePressed, middle(s, "ok"))
-			if _, err := people.Wait(ctx, "the end of the hold", func(s Shot) bool { return s.ID != "review" }); err != nil {
+			if _, err := people.Wait(ctx, "the end of the hold", func(s Shot) bool { return s.ID != "sign" }); err != nil {
 				return err
 			}
 			b.mouse(input.MouseReleased, middle(s, "ok"))
