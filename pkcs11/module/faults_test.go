@@ -49,6 +49,7 @@ func TestFaultsInC(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.fault, func(t *testing.T) {
+			t.Parallel() // hangs last as long as their deadline
 			w := s.start(t, p.Env(tt.fault)...)
 			session := w.Session()
 			if strings.HasSuffix(tt.fault, "hang") {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/big"
 
@@ -291,11 +292,14 @@ func (m *Module) private(inv *inventory, key pkcs11.KeyID) (privs []object, spki
 				continue
 			}
 			if inv.shared(o.id) {
+				if !m.loggedIn {
+					continue
+				}
 				proven, err := m.proves(o, pub)
-				if err != nil {
+				if errors.Is(err, pkcs11.ErrRemoved) {
 					return nil, spki, err
 				}
-				if !proven {
+				if !proven { // or not willing to prove it
 					continue
 				}
 			}
@@ -365,16 +369,13 @@ func (m *Module) Objects() ([]pkcs11.Object, error) {
 		}
 	}
 	for _, o := range inv.privs { // RSA whose public key is missing; EC of which nothing is known
-		if o.spki == nil && inv.known(o) {
-			continue
-		}
-		e := o
-		if o.spki == nil {
+		switch {
+		case o.spki != nil:
+			if err := add(o, true); err != nil {
+				return nil, err
+			}
+		case !inv.known(o):
 			list = append(list, pkcs11.Object{ID: o.id, Label: o.label, HasPrivate: true, Problem: "private key without a public key"})
-			continue
-		}
-		if err := add(e, true); err != nil {
-			return nil, err
 		}
 	}
 	return list, nil

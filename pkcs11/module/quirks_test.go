@@ -334,6 +334,9 @@ func testSharedID(t *testing.T) {
 		spkis = append(spkis, spki)
 	}
 	session := s.open(t)
+	if list, err := session.Objects(ctx); err != nil || len(list) != 4 || list[0].HasPrivate {
+		t.Fatalf("before login: %+v, %v", list, err)
+	}
 	login(t, session)
 	var ders [][]byte
 	for i, spki := range spkis {
