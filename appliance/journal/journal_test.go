@@ -15,6 +15,17 @@ import (
 // payload is what the tests append as record seq: of many sizes, at both
 // sides of the page boundaries, and known again from seq alone.
 func payload(seq uint64) []byte {
+	if b, ok := payloads.Load(seq); ok {
+		return b.([]byte)
+	}
+	b := makePayload(seq)
+	payloads.Store(seq, b)
+	return b
+}
+
+var payloads sync.Map
+
+func makePayload(seq uint64) []byte {
 	sizes := []int{0, 1, 100, PageSize - Overhead - 1, PageSize - Overhead, PageSize - Overhead + 1,
 		2*PageSize - Overhead, 3000, 10000, 2*PageSize - Overhead + 1, 500, 40000, MaxPayload, 7}
 	b := make([]byte, sizes[seq%uint64(len(sizes))])

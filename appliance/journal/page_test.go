@@ -88,8 +88,9 @@ func FuzzOpen(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			copy(n.disk[[]uint16{atA, atB}[i]:], bytes)
-			n.cache = append([]byte(nil), n.disk...)
+			at := int([]uint16{atA, atB}[i])
+			bytes = bytes[:min(len(bytes), len(n.disk)*PageSize-at)]
+			n.disk, n.cache = n.disk.with(at, bytes), n.cache.with(at, bytes)
 		}
 		j, err := Open(simDir, with(tiny, fs))
 		if err != nil {

@@ -36,6 +36,8 @@ type scan struct {
 	seg, page int // where the next record goes, if it fits
 	index     []place
 	ops       []op
+
+	spare [][]byte
 }
 
 // segment is what the two copies hold of one segment. Pages that are not
@@ -76,8 +78,9 @@ func (s *scan) load(index, pages int) (*segment, error) {
 		}
 	}
 	for c := range copies {
-		seg.buf[c] = bytes.Repeat([]byte{rubbish}, pages*PageSize)
+		seg.buf[c] = s.buffer(pages * PageSize)
 		if files[c] == nil {
+			spoil(seg.buf[c])
 			continue
 		}
 		if err := readPages(files[c], seg.buf[c]); err != nil && seg.why[c] == "" {
@@ -85,6 +88,24 @@ func (s *scan) load(index, pages int) (*segment, error) {
 		}
 	}
 	return seg, nil
+}
+
+// buffer gives memory that holds anything; done takes it back.
+func (s *scan) buffer(n int) []byte {
+	if last := len(s.spare) - 1; last >= 0 && cap(s.spare[last]) >= n {
+		b := s.spare[last]
+		s.spare = s.spare[:last]
+		return b[:n]
+	}
+	return make([]byte, n, max(n, s.geo.Pages*PageSize))
+}
+
+func (s *scan) done(seg *segment) { s.spare = append(s.spare, seg.buf[0], seg.buf[1]) }
+
+func spoil(b []byte) {
+	for i := range b {
+		b[i] = rubbish
+	}
 }
 
 // readPages reads as much as there is. One bad sector costs its page only.
@@ -96,7 +117,7 @@ func readPages(f file, buf []byte) error {
 	for i := n / PageSize * PageSize; i < len(buf); i += PageSize {
 		page := buf[i : i+PageSize]
 		if _, e := f.ReadAt(page, int64(i)); e != nil {
-			copy(page, bytes.Repeat([]byte{rubbish}, PageSize))
+			spoil(page)
 		}
 	}
 	return err
@@ -229,6 +250,7 @@ func (s *scan) run() error {
 		}
 		if s.follows(next, 0, 1) == nil || s.follows(next, 1, 1) == nil {
 			s.skipped(seg, page) // the record did not fit here
+			s.done(seg)
 			seg = next
 			continue
 		}
@@ -239,6 +261,8 @@ func (s *scan) run() error {
 		if err := s.free(next, 1); err != nil {
 			return err
 		}
+		s.done(seg)
+		s.done(next)
 		break
 	}
 	// Records are written in order: one that lies further on would leave its
@@ -252,6 +276,7 @@ func (s *scan) run() error {
 		if err := s.free(seg, 1); err != nil {
 			return err
 		}
+		s.done(seg)
 	}
 	return nil
 }

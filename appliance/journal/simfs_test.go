@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -35,10 +36,46 @@ type simFS struct {
 
 type node struct {
 	kids, safe  map[string]*node // folder
-	cache, disk []byte           // file
+	cache, disk pages            // file
 	dirty       map[int]bool     // pages of cache that are not on disk
 	bad         map[int]bool     // pages that cannot be read until they are written
 	locked      bool
+}
+
+// pages are the contents of a file. Pages are never changed in place, so that
+// copies of a disk share them; nil is a page of zeros.
+type pages [][]byte
+
+func (p pages) page(i int) []byte {
+	if i < len(p) && p[i] != nil {
+		return p[i]
+	}
+	return zeros[:PageSize]
+}
+
+// with is p with b written at off.
+func (p pages) with(off int, b []byte) pages {
+	for len(p)*PageSize < off+len(b) {
+		p = append(p, nil)
+	}
+	for len(b) > 0 {
+		i, at := off/PageSize, off%PageSize
+		n := min(len(b), PageSize-at)
+		switch {
+		case n == PageSize && blank(b[:n]):
+			p[i] = nil
+		default:
+			page := slices.Clone(p.page(i))
+			copy(page[at:], b[:n])
+			p[i] = page
+		}
+		b, off = b[n:], off+n
+	}
+	return p
+}
+
+func (p pages) equal(q pages) bool {
+	return slices.EqualFunc(p, q, func(a, b []byte) bool { return string(pages{a}.page(0)) == string(pages{b}.page(0)) })
 }
 
 func newFolder() *node { return &node{kids: map[string]*node{}, safe: map[string]*node{}} }
@@ -215,8 +252,9 @@ func (f *simFile) ReadAt(b []byte, off int64) (int, error) {
 		}
 	}
 	n := 0
-	if off < int64(len(f.n.cache)) {
-		n = copy(b, f.n.cache[off:])
+	for n < len(b) && int(off)+n < f.n.size() {
+		at := int(off) + n
+		n += copy(b[n:], f.n.cache.page(at / PageSize)[at%PageSize:])
 	}
 	if n < len(b) {
 		return n, io.EOF
@@ -233,10 +271,7 @@ func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
 	if !do {
 		n /= 2 // a failed write is half there
 	}
-	if need := int(off) + n; need > len(f.n.cache) {
-		f.n.cache = append(f.n.cache, make([]byte, need-len(f.n.cache))...)
-	}
-	copy(f.n.cache[off:], b[:n])
+	f.n.cache = f.n.cache.with(int(off), b[:n])
 	for p := int(off) / PageSize; p*PageSize < int(off)+n; p++ {
 		f.n.dirty[p] = true
 		delete(f.n.bad, p)
@@ -275,38 +310,39 @@ func (f *simFile) Drop() error {
 }
 
 func (n *node) drop() {
-	for p := 0; p*PageSize < len(n.cache); p++ {
+	for p := range n.cache {
 		if !n.dirty[p] {
-			page := n.cache[p*PageSize : min((p+1)*PageSize, len(n.cache))]
-			clear(page)
-			if p*PageSize < len(n.disk) {
-				copy(page, n.disk[p*PageSize:])
-			}
+			n.cache[p] = n.disk.page(p)
 		}
 	}
 }
+
+// size is a multiple of the page size: the tests cut files at pages.
+func (n *node) size() int { return len(n.cache) * PageSize }
 
 func (f *simFile) Size() (int64, error) {
 	if do, err := f.s.call("size", f.name); err != nil || !do {
 		return 0, err
 	}
-	return int64(len(f.n.cache)), nil
+	return int64(f.n.size()), nil
 }
 
 func (f *simFile) Close() error { return nil }
 
 // settle writes sectors of dirty pages to the disk, as pick says.
 func (n *node) settle(pick func(sector int) bool) {
-	if len(n.disk) < len(n.cache) {
-		n.disk = append(n.disk, make([]byte, len(n.cache)-len(n.disk))...)
+	for len(n.disk) < len(n.cache) {
+		n.disk = append(n.disk, nil)
 	}
 	const sector = 512
 	for _, p := range slices.Sorted(maps.Keys(n.dirty)) {
-		for s := p * PageSize / sector; s < (p+1)*PageSize/sector && s*sector < len(n.cache); s++ {
-			if pick(s) {
-				copy(n.disk[s*sector:min((s+1)*sector, len(n.cache))], n.cache[s*sector:])
+		page := slices.Clone(n.disk.page(p))
+		for s := 0; s < PageSize; s += sector {
+			if pick((p*PageSize + s) / sector) {
+				copy(page[s:s+sector], n.cache.page(p)[s:])
 			}
 		}
+		n.disk[p] = page
 	}
 }
 
@@ -338,8 +374,8 @@ func (s *simFS) reboot(m cutMode, r *rand.Rand) *simFS {
 		s.inFlight.settle(m.pick(r))
 		from := s.at / m.shorn * m.shorn
 		to := (s.at + s.n + m.shorn - 1) / m.shorn * m.shorn
-		for i := from; i < to && i < len(s.inFlight.disk); i++ {
-			s.inFlight.disk[i] = byte(r.Uint32())
+		for i := from / PageSize; i < to/PageSize && i < len(s.inFlight.disk); i++ {
+			s.inFlight.disk = s.inFlight.disk.with(i*PageSize, noise(r, PageSize))
 		}
 		clear(s.inFlight.dirty)
 	}
@@ -365,6 +401,14 @@ func (n *node) after(m cutMode, r *rand.Rand) *node {
 	return c
 }
 
+func noise(r *rand.Rand, n int) []byte {
+	b := make([]byte, 0, n+8)
+	for len(b) < n {
+		b = binary.LittleEndian.AppendUint64(b, r.Uint64())
+	}
+	return b[:n]
+}
+
 // same compares the two copies on the disk, not in the cache.
 func (s *simFS) same() error {
 	for i := 0; ; i++ {
@@ -376,7 +420,7 @@ func (s *simFS) same() error {
 		if errA != nil || errB != nil {
 			return fmt.Errorf("segment %d: %v, %v", i, errA, errB)
 		}
-		if string(a.disk) != string(b.disk) {
+		if !a.disk.equal(b.disk) {
 			return fmt.Errorf("segment %d: the copies differ on disk", i)
 		}
 	}
