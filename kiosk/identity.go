@@ -104,7 +104,10 @@ func (k *Kiosk) examine(ctx context.Context, id string, features []profile.Featu
 		if err != nil {
 			return nil, err
 		}
-		if choice != choiceYes {
+		switch choice {
+		case choiceCancel:
+			return nil, &Refusal{Rule: RuleCancelled}
+		case choiceNo:
 			return nil, refuse(RuleIdentity, "%s %s", id, f.ID)
 		}
 		answers = append(answers, Answer{ID: f.ID, Yes: true})
@@ -112,20 +115,33 @@ func (k *Kiosk) examine(ctx context.Context, id string, features []profile.Featu
 	return answers, nil
 }
 
-// askTerms shows the terms to the holder; the version and hash of what was shown
-// go into the evidence.
+// askTerms shows the terms to the holder, page after page; the version and hash of
+// what was shown go into the evidence. Who changes the language on the way reads
+// them from the start again: what was accepted was shown in full in one language.
 func (k *Kiosk) askTerms(ctx context.Context, e *Evidence) error {
 	terms := k.Profile.Terms
-	choice, err := k.stage.ask(ctx, termsPage(terms.Text, terms.Version))
-	if err != nil {
-		return err
+	lang := ""
+	for lang != k.stage.book().Lang {
+		lang = k.stage.book().Lang
+		for n := range termsParts(in(terms.Text, k.stage.book())) {
+			choice, err := k.stage.ask(ctx, termsPage(terms, n))
+			if err != nil {
+				return err
+			}
+			switch choice {
+			case choiceCancel:
+				return &Refusal{Rule: RuleCancelled}
+			case choiceNo:
+				return &Refusal{Rule: RuleTerms}
+			}
+			if lang != k.stage.book().Lang {
+				break
+			}
+		}
 	}
-	if choice != choiceYes {
-		return &Refusal{Rule: RuleTerms}
-	}
-	lang := shownLanguage(terms.Text, k.stage.book().Lang)
-	hash := terms.Hash(lang)
-	e.TermsVersion, e.TermsLanguage, e.TermsHash = terms.Version, lang, hex.EncodeToString(hash[:])
+	shown := shownLanguage(terms.Text, lang)
+	hash := terms.Hash(shown)
+	e.TermsVersion, e.TermsLanguage, e.TermsHash = terms.Version, shown, hex.EncodeToString(hash[:])
 	e.TermsAccepted = k.Clock.Now().Unix()
 	return nil
 }

@@ -58,6 +58,9 @@ func (k *Kiosk) mayTry(ctx context.Context, s pkcs11.PINState) error {
 	if err != nil {
 		return err
 	}
+	if choice == choiceCancel {
+		return &Refusal{Rule: RuleCancelled}
+	}
 	both := choice == choiceYes
 	return check.PIN(k.Profile, state, check.Consent{Holder: both, Officer: both}).Err()
 }

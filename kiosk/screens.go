@@ -3,6 +3,7 @@ package kiosk
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mohr.internal/display"
 	"mohr.internal/kiosk/check"
@@ -29,7 +30,7 @@ func cancel(b *words.Book) display.Choice {
 func yesNo(b *words.Book) []display.Choice {
 	return []display.Choice{
 		{ID: choiceYes, Label: b.Say("button.yes"), Key: '1', Primary: true},
-		{ID: choiceNo, Label: b.Say("button.no"), Key: '2'},
+		{ID: choiceNo, Label: b.Say("button.no"), Key: '2'}, cancel(b),
 	}
 }
 
@@ -179,22 +180,79 @@ func examinePage(id string, what profile.Text, n, of int) page {
 		return display.Screen{
 			ID: id, Mood: display.Ask, Title: b.Say(id + ".title"), Lines: []string{in(what, b)},
 			Progress: &display.Progress{Done: n, Total: of, Text: b.Say("working.step", "n", number(b, n), "of", number(b, of))},
+			Token:    hint(b, display.TokenKeep),
 			Choices:  yesNo(b),
 		}
 	}
 }
 
-func termsPage(text profile.Text, version string) page {
+// termsPage is one part of the terms. Only the last one can be accepted; every one
+// can be declined.
+func termsPage(terms profile.Terms, n int) page {
 	return func(b *words.Book) display.Screen {
-		return display.Screen{
-			ID: "terms", Mood: display.Ask, Title: b.Say("terms.title"), Lines: strings.Split(in(text, b), "\n"),
-			Facts: []display.Fact{{Label: b.Say("fact.terms-version"), Value: version, LTR: true}},
+		parts := termsParts(in(terms.Text, b))
+		n := min(n, len(parts)-1) // languages may differ in length
+		s := display.Screen{
+			ID: "terms", Mood: display.Ask, Title: b.Say("terms.title"), Lines: parts[n],
+			Facts: []display.Fact{{Label: b.Say("fact.terms-version"), Value: terms.Version, LTR: true}},
 			Choices: []display.Choice{
 				{ID: choiceYes, Label: b.Say("button.accept"), Key: '1', Primary: true},
-				{ID: choiceNo, Label: b.Say("button.decline"), Key: '2'},
+				{ID: choiceNo, Label: b.Say("button.decline"), Key: '2'}, cancel(b),
 			},
 		}
+		if len(parts) > 1 {
+			s.Title += " · " + b.Say("review.part", "n", number(b, n+1), "of", number(b, len(parts)))
+		}
+		if n < len(parts)-1 {
+			s.Choices[0].Label = b.Say("button.next")
+		}
+		return s
 	}
+}
+
+// lettersPerPage is how much of the terms every panel can show. A paragraph that
+// is longer by itself is cut between two words.
+const lettersPerPage = 300
+
+// termsParts cuts the terms into pages, as even as their paragraphs allow.
+func termsParts(text string) (parts [][]string) {
+	var lines []string
+	total := 0
+	for _, line := range strings.Split(text, "\n") {
+		for _, l := range cut(line, lettersPerPage) {
+			lines = append(lines, l)
+			total += utf8.RuneCountInString(l)
+		}
+	}
+	even := total / (total/lettersPerPage + 1)
+	size := 0
+	for _, l := range lines {
+		n := utf8.RuneCountInString(l)
+		if len(parts) == 0 || size+n > lettersPerPage || size >= even {
+			parts, size = append(parts, nil), 0
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], l)
+		size += n
+	}
+	return parts
+}
+
+// cut breaks a paragraph between words so that no piece is longer than limit,
+// where the words allow that.
+func cut(line string, limit int) (out []string) {
+	for utf8.RuneCountInString(line) > limit {
+		at, n := 0, 0
+		for i, r := range line {
+			if n++; r == ' ' && (n <= limit || at == 0) {
+				at = i
+			}
+		}
+		if at == 0 {
+			break
+		}
+		out, line = append(out, line[:at]), line[at+1:]
+	}
+	return append(out, line)
 }
 
 // rowsPerPage is how many rows of a subject every panel can show.
