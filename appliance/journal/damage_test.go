@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -214,6 +215,97 @@ func TestDamageInBothCopies(t *testing.T) {
 	}
 }
 
+// Both sides of the lines that Open draws behind the last record. Records 1 to
+// 5 take a page each in this journal, and page 6 is free.
+func TestBehindTheHead(t *testing.T) {
+	fs := newSim()
+	j, err := Create(simDir, with(small, fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var prev [32]byte
+	for range 5 {
+		r, err := j.Append([]byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		prev = r.Hash
+	}
+	j.Close()
+	d := &disk{good: copyOf(fs)}
+	record := func(seq uint64, prev [32]byte) []byte {
+		b, _ := encodeRecord(small.ID, seq, prev, []byte("y"))
+		return b
+	}
+	blankPage, six := make([]byte, PageSize), record(6, prev)
+	torn := append(bytes.Clone(six[:80]), blankPage[80:]...)
+	rubbish := bytes.Repeat([]byte{0x5a}, PageSize)
+	at := func(c string, seg, page int, b []byte) func() { return func() { d.put(c, seg, page*PageSize, b) } }
+	for _, c := range []struct {
+		name string
+		do   []func()
+		head uint64 // 0: refused
+	}{
+		{"as it was", nil, 5},
+		{"a has one more", []func(){at("a", 0, 6, six)}, 6},
+		{"b has one more", []func(){at("b", 0, 6, six)}, 6},
+		{"torn in a", []func(){at("a", 0, 6, torn)}, 5},
+		{"torn in b", []func(){at("a", 0, 6, six), at("b", 0, 6, torn)}, 6},
+		{"torn in b, a blank", []func(){at("b", 0, 6, torn)}, 0},
+		{"torn in both", []func(){at("a", 0, 6, torn), at("b", 0, 6, torn)}, 0},
+		{"rubbish in a", []func(){at("a", 0, 6, rubbish)}, 5},
+		{"rubbish in b", []func(){at("b", 0, 6, rubbish)}, 5},
+		{"rubbish in both", []func(){at("a", 0, 6, rubbish), at("b", 0, 6, rubbish)}, 0},
+		{"rubbish in both, at different pages", []func(){at("a", 0, 6, rubbish), at("b", 0, 7, rubbish)}, 5},
+		{"record 6 of another chain in a", []func(){at("a", 0, 6, record(6, [32]byte{1}))}, 0},
+		{"record 6 of another chain in a, ours in b", []func(){at("a", 0, 6, record(6, [32]byte{1})), at("b", 0, 6, six)}, 6},
+		{"two records 6", []func(){at("a", 0, 6, six), at("b", 0, 6, record(6, prev)), at("b", 0, 6, func() []byte {
+			b, _ := encodeRecord(small.ID, 6, prev, []byte("z"))
+			return b
+		}())}, 0},
+		{"record 7 behind a hole in a", []func(){at("a", 0, 7, record(7, prev))}, 0},
+		{"record 7 behind a hole in b", []func(){at("b", 0, 7, record(7, prev))}, 0},
+		{"record 7 in the next segment", []func(){at("a", 1, 1, record(7, prev))}, 0},
+		{"record 6 in the next segment", []func(){at("a", 1, 1, six)}, 6},
+		{"record 9 in the last segment", []func(){at("a", 3, 1, record(9, prev))}, 0},
+		{"rubbish in the last segment", []func(){at("a", 3, 1, rubbish)}, 5},
+		{"an old record again", []func(){at("a", 0, 6, record(3, prev))}, 5},
+		{"last record damaged in both", []func(){at("a", 0, 5, rubbish), at("b", 0, 5, rubbish)}, 0},
+		{"last record damaged in b, blank in a", []func(){at("a", 0, 5, blankPage), at("b", 0, 5, torn)}, 0},
+	} {
+		d.restore()
+		for _, f := range c.do {
+			f()
+		}
+		before := copyOf(d.fs)
+		j, err := Open(simDir, with(Options{}, d.fs))
+		if c.head == 0 {
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			for i := range small.Segments {
+				for _, copy := range copies {
+					if was, _ := before.find(simDir + "/" + copy + "/" + segmentName(i)); !was.disk.equal(d.file(copy, i).disk) {
+						t.Errorf("%s: refused, and changed", c.name)
+					}
+				}
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if seq, _ := j.Head(); seq != c.head || (len(j.Healed()) > 0) != (len(c.do) > 0) {
+			t.Errorf("%s: head %d, want %d, healed %v", c.name, seq, c.head, j.Healed())
+		}
+		if err := d.fs.same(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		j.Close()
+	}
+}
+
 // A sector that cannot be read is damage like any other.
 func TestUnreadablePage(t *testing.T) {
 	d := newDisk(t, 14)
@@ -302,5 +394,32 @@ func TestHealedByReplay(t *testing.T) {
 	hurt("b")
 	if err := intact(j, 8); !errors.Is(err, ErrDamaged) {
 		t.Error(err)
+	}
+}
+
+// The same on the simulated disk: what was mended is synced, and a record that
+// stands in the place of another is not taken for it.
+func TestMendIsDurable(t *testing.T) {
+	d := newDisk(t, 8)
+	j, err := Open(simDir, with(Options{}, d.fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.flip("a", 0, 3*PageSize+10, 1)
+	if err := intact(j, 8); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.fs.same(); err != nil {
+		t.Error(err)
+	}
+	first := bytes.Clone(d.file("a", 0).disk.page(1))
+	d.put("a", 0, 2*PageSize, first)
+	if r, err := j.Read(2); err != nil || r.Seq != 2 {
+		t.Errorf("record 2 is %d, %v", r.Seq, err)
+	}
+	d.put("a", 0, 2*PageSize, first)
+	d.put("b", 0, 2*PageSize, first)
+	if r, err := j.Read(2); !errors.Is(err, ErrDamaged) {
+		t.Errorf("record 2 is %d, %v", r.Seq, err)
 	}
 }

@@ -70,23 +70,32 @@ func check(fs *simFS, acked uint64) error {
 // largest record there is.
 const lastRecord = 14
 
-// prepare is a disk with a journal of n records; bad makes a hole in copy a,
-// so that opening has something to heal.
-func prepare(t testing.TB, n uint64, bad bool) *simFS {
+// prepare is a disk with a journal of n records, and damage for Open to heal:
+// "holes" in both copies, or the "folder" of one gone.
+func prepare(t testing.TB, n uint64, damage string) *simFS {
 	t.Helper()
 	fs := newSim()
 	if _, err := work(fs, n); err != nil {
 		t.Fatal(err)
 	}
-	if bad {
+	remove := func(folder, name string) {
+		d, err := fs.find(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(d.kids, name)
+		delete(d.safe, name)
+	}
+	switch damage {
+	case "holes":
 		f, err := fs.find(simDir + "/a/0000.seg")
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.disk = f.disk.with(PageSize, zeros[:2*PageSize])
-		d, _ := fs.find(simDir + "/b")
-		delete(d.kids, "0001.seg")
-		delete(d.safe, "0001.seg")
+		remove(simDir+"/b", "0001.seg")
+	case "folder":
+		remove(simDir, "a")
 	}
 	return fs.reboot(cutModes[0], nil)
 }
@@ -94,28 +103,29 @@ func prepare(t testing.TB, n uint64, bad bool) *simFS {
 func copyOf(fs *simFS) *simFS { return &simFS{root: fs.root.after(cutModes[1], nil)} }
 
 var starts = []struct {
-	name string
-	n    uint64
-	bad  bool
-	last uint64
+	name   string
+	n      uint64
+	damage string
+	last   uint64
 }{
-	{"create", 0, false, 2},
-	{"append", 9, false, lastRecord},
-	{"heal", 9, true, 11},
+	{"create", 0, "", 2},
+	{"append", 9, "", lastRecord},
+	{"heal", 9, "holes", 11},
+	{"heal a folder", 9, "folder", 10},
 }
 
-func startAt(t testing.TB, n uint64, bad bool) *simFS {
+func startAt(t testing.TB, n uint64, damage string) *simFS {
 	if n == 0 {
 		return newSim()
 	}
-	return prepare(t, n, bad)
+	return prepare(t, n, damage)
 }
 
 // Every system call fails once, with and without doing its work.
 func TestEveryCallFails(t *testing.T) {
 	for _, start := range starts {
 		t.Run(start.name, func(t *testing.T) {
-			base := startAt(t, start.n, start.bad)
+			base := startAt(t, start.n, start.damage)
 			good := copyOf(base)
 			if _, err := work(good, start.last); err != nil {
 				t.Fatal(err)
@@ -154,7 +164,7 @@ func TestEveryCallFails(t *testing.T) {
 func cuts(t *testing.T, rounds int) (points, bad int, first error) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, start := range starts {
-		base := startAt(t, start.n, start.bad)
+		base := startAt(t, start.n, start.damage)
 		good := copyOf(base)
 		work(good, start.last)
 		for n := 1; n <= good.calls; n += thin {
@@ -200,7 +210,7 @@ func TestPowerCutAtEveryCall(t *testing.T) {
 // always: one page may reach the disk by luck, forty do not.
 func TestPowerCutFindsMissingSync(t *testing.T) {
 	const n = 12 // ends with the two largest records
-	fs := prepare(t, 9, false)
+	fs := prepare(t, 9, "")
 	fs.noSync = true
 	if acked, err := work(fs, n); err != nil || acked != n {
 		t.Fatalf("acknowledged %d: %v", acked, err)
@@ -222,7 +232,7 @@ func TestPowerCutFindsMissingSync(t *testing.T) {
 // not; a journal that believes the cache is found out.
 func TestFailedSyncFindsCache(t *testing.T) {
 	for _, noDrop := range []bool{false, true} {
-		base := prepare(t, 9, false)
+		base := prepare(t, 9, "")
 		good := copyOf(base)
 		work(good, 10)
 		fs := copyOf(base)
@@ -240,7 +250,7 @@ func TestFailedSyncFindsCache(t *testing.T) {
 
 // The order of system calls that the package comment promises.
 func TestOrderOfCalls(t *testing.T) {
-	fs := prepare(t, 9, false)
+	fs := prepare(t, 9, "")
 	j, err := Open(simDir, with(tiny, fs))
 	if err != nil {
 		t.Fatal(err)
