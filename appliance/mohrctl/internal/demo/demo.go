@@ -64,22 +64,19 @@ func Run(ctx context.Context, o Options) (failed int, err error) {
 	if err := world.Insert(ctx, desk.Citizen); err != nil {
 		return 0, err
 	}
-	recorded, err := first.renew(ctx, "receipt")
-	if err != nil {
-		return 0, err
-	}
 	accepted, err := first.renew(ctx, "accepted")
 	if err != nil {
 		return 0, err
 	}
 	r.figure("renewal_wall_s", "%.2f", time.Since(start).Seconds())
-	if err := first.leave(ctx); err != nil {
+	if err := first.leave(ctx, first.citizen, first.officer); err != nil {
 		return 0, err
 	}
 
 	r.title("Second citizen: no network, power cut, delivery, return")
 	second := &script{world: world, people: world.People(), report: r, citizen: place.Device(desk.Second), officer: place.Device(desk.Officer)}
-	if err := second.offline(ctx); err != nil {
+	recorded, err := second.offline(ctx)
+	if err != nil {
 		return 0, err
 	}
 	seen, err := recorder.Close()
@@ -99,15 +96,16 @@ func Run(ctx context.Context, o Options) (failed int, err error) {
 	return r.failed, nil
 }
 
-// leave takes both tokens out and waits for the idle screen.
-func (s *script) leave(ctx context.Context) error {
+// leave dismisses the last receipt, takes the tokens out and waits for the idle
+// screen.
+func (s *script) leave(ctx context.Context, tokens ...*desk.Device) error {
 	if err := s.people.Press("ok"); err != nil {
 		return err
 	}
 	if _, err := s.people.WaitScreen(ctx, "remove"); err != nil {
 		return err
 	}
-	for _, d := range []*desk.Device{s.citizen, s.officer} {
+	for _, d := range tokens {
 		if err := s.world.Remove(ctx, d.Kind); err != nil {
 			return err
 		}
@@ -117,56 +115,47 @@ func (s *script) leave(ctx context.Context) error {
 }
 
 // offline renews without a network, cuts the power while the receipt is on the
-// screen, and has the citizen return after the request has been delivered.
-func (s *script) offline(ctx context.Context) error {
+// screen, and has the citizen return after the request has been delivered. It
+// returns the picture of the receipt.
+func (s *script) offline(ctx context.Context) (recorded desk.Shot, err error) {
 	if err := s.world.Network(false); err != nil {
-		return err
+		return recorded, err
 	}
 	s.report.step("network off")
 	if err := s.world.Insert(ctx, s.citizen.Kind); err != nil {
-		return err
+		return recorded, err
 	}
-	if _, err := s.renew(ctx, "receipt"); err != nil {
-		return err
+	if recorded, err = s.renew(ctx, "receipt"); err != nil {
+		return recorded, err
 	}
 	for _, d := range []*desk.Device{s.citizen, s.officer} {
 		if err := s.world.Remove(ctx, d.Kind); err != nil {
-			return err
+			return recorded, err
 		}
 	}
 	s.report.step("tokens out; power cut (kill -9 of everything)")
 	if err := s.world.PowerCut(ctx); err != nil {
-		return err
+		return recorded, err
 	}
 	if _, err := s.people.WaitScreen(ctx, "idle"); err != nil {
-		return err
+		return recorded, err
 	}
 	issued := len(s.world.CA.Issued())
 	if err := s.world.Network(true); err != nil {
-		return err
+		return recorded, err
 	}
 	s.report.step("network on")
 	if err := until(ctx, 20*time.Second, func() bool { return len(s.world.CA.Issued()) > issued }); err != nil {
-		return fmt.Errorf("the stored request was not delivered: %w\n%s", err, s.world.Tail())
+		return recorded, fmt.Errorf("the stored request was not delivered: %w\n%s", err, s.world.Tail())
 	}
 	s.report.step("delivered; the citizen returns")
 	if err := s.world.Insert(ctx, s.citizen.Kind); err != nil {
-		return err
+		return recorded, err
 	}
 	if _, err := s.renew(ctx, "accepted"); err != nil {
-		return err
+		return recorded, err
 	}
-	if err := s.people.Press("ok"); err != nil {
-		return err
-	}
-	if _, err := s.people.WaitScreen(ctx, "remove"); err != nil {
-		return err
-	}
-	if err := s.world.Remove(ctx, s.citizen.Kind); err != nil {
-		return err
-	}
-	_, err := s.people.WaitScreen(ctx, "idle")
-	return err
+	return recorded, s.leave(ctx, s.citizen)
 }
 
 // until polls a condition of the world outside.

@@ -52,7 +52,7 @@ func (x *outside) all(ctx context.Context, recorded, accepted desk.Shot) {
 		device := x.place.Device([]desk.Kind{desk.Citizen, desk.Second}[i])
 		x.renewal(ctx, fmt.Sprintf("citizen %d: ", i+1), n, device)
 	}
-	x.receipt(ctx, "receipt", recorded, "Recorded", x.renewals[0].receipts[0])
+	x.receipt(ctx, "receipt", recorded, "Recorded", x.renewals[1].receipts[0])
 	x.receipt(ctx, "accepted", accepted, "Accepted", x.renewals[0].receipts[1])
 	x.report.examine("no PIN in journal, logs or configuration", x.noPIN())
 }
