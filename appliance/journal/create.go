@@ -70,6 +70,7 @@ func Create(dir string, opts Options) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
+	dir = filepath.Clean(dir)
 	fs, fresh := opts.system(), dir+".new"
 	if names, err := fs.Names(dir); err == nil && len(names) > 0 {
 		return nil, fmt.Errorf("journal: create %s: %w", dir, ErrExists)

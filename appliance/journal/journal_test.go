@@ -221,6 +221,9 @@ func TestRefusals(t *testing.T) {
 	if _, err := Create(empty, small); err != nil {
 		t.Errorf("create in an empty folder: %v", err)
 	}
+	if _, err := Create(filepath.Join(dir, "slash")+"/", small); err != nil {
+		t.Errorf("create with a slash behind: %v", err)
+	}
 	for _, o := range []Options{{SegmentBytes: 100}, {SegmentBytes: PageSize}, {SegmentBytes: -PageSize}, {SegmentBytes: 1 << 40}, {Segments: -1}, {Segments: maxSegments + 1}} {
 		if _, err := Create(filepath.Join(dir, "x"), o); err == nil {
 			t.Errorf("created with %+v", o)
