@@ -21,11 +21,15 @@ type KUR struct {
 	Recipient     []byte              // raw Name of the CA, as in OldCert.RawIssuer
 
 	ImplicitConfirm bool
+
+	// TimeUnproven leaves the old certificate's dates to the CA: Time is all the
+	// sender knows, and may be wrong.
+	TimeUnproven bool
 }
 
 // Build returns the message. It signs twice: with the new key, then with the
 // old one; nothing is signed before all parts are checked. A certificate that
-// is not valid at Time or lacks digitalSignature is refused, since every CA
+// is not valid at Time (unless TimeUnproven) or lacks digitalSignature is refused, since every CA
 // would refuse it. rand is handed to the keys. A built message is stored and
 // sent as it is, never built again: a CA knows the transactionID by its bytes.
 func (k KUR) Build(rand io.Reader) ([]byte, error) {
@@ -33,7 +37,7 @@ func (k KUR) Build(rand io.Reader) ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	if k.Time.Before(k.OldCert.NotBefore) || k.Time.After(k.OldCert.NotAfter) {
+	if !k.TimeUnproven && (k.Time.Before(k.OldCert.NotBefore) || k.Time.After(k.OldCert.NotAfter)) {
 		return nil, broken(RuleValidity, "old certificate %x is not valid at %s", k.OldCert.SerialNumber, k.Time.UTC().Format(time.RFC3339))
 	}
 	newKey := k.NewKey
