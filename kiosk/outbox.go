@@ -3,6 +3,7 @@ package kiosk
 import (
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -51,7 +52,15 @@ type Outbox struct {
 	mu      sync.Mutex
 	polls   map[RenewalID]Parcel // signed while the token is in; not kept over a restart
 	status  map[RenewalID]delivery
+	noted   map[badAnswer]bool // journaled since the start
 	changed chan struct{}
+}
+
+// badAnswer is journaled once: whoever answers with another lie each time must not
+// fill the journal.
+type badAnswer struct {
+	id   RenewalID
+	rule cmp.Rule // "" where the error has none
 }
 
 // delivery is what is known about a renewal's way to the CA.
@@ -59,7 +68,6 @@ type delivery struct {
 	trouble string     // why the last attempt failed, "" if none did
 	answer  cmp.Answer // the last good answer
 	nonce   []byte     // senderNonce of that answer
-	bad     string     // rule of the last bad answer, journaled once
 }
 
 // NewOutbox is an outbox over a ledger. anchors and intermediates are the CA
@@ -67,7 +75,8 @@ type delivery struct {
 func NewOutbox(l *Ledger, anchors *x509.CertPool, intermediates []*x509.Certificate, clock Clock, log *slog.Logger) *Outbox {
 	return &Outbox{
 		ledger: l, anchors: anchors, intermediates: intermediates, clock: clock, log: log,
-		polls: map[RenewalID]Parcel{}, status: map[RenewalID]delivery{}, changed: make(chan struct{}),
+		polls: map[RenewalID]Parcel{}, status: map[RenewalID]delivery{}, noted: map[badAnswer]bool{},
+		changed: make(chan struct{}),
 	}
 }
 
@@ -137,7 +146,9 @@ func (o *Outbox) Answer(parcelID string, der []byte) Verdict {
 		return Verdict{Done: true}
 	}
 	n, ok := o.ledger.Renewal(id)
-	if !ok || kind == parcelConfirm && n.Confirm == nil || kind != parcelConfirm && n.State != Receipted && n.State != Delivered {
+	switch {
+	case !ok, kind == parcelConfirm && n.Confirm == nil, kind == parcelPoll && o.polls[id].ID != parcelID,
+		kind != parcelConfirm && n.State != Receipted && n.State != Delivered:
 		return Verdict{Done: true} // settled meanwhile
 	}
 	expect, err := o.expect(n, kind)
@@ -149,11 +160,13 @@ func (o *Outbox) Answer(parcelID string, der []byte) Verdict {
 	if err != nil {
 		return o.bad(n, err)
 	}
-	d := delivery{answer: answer, nonce: answer.SenderNonce}
-	if answer.Kind == cmp.Hint {
+	if hinders(answer) { // says nothing about the request, and replaces no earlier answer
+		d := o.status[id]
 		d.trouble = answer.StatusInfo.String()
+		o.status[id] = d
+		return Verdict{After: retryBad}
 	}
-	o.status[id] = d
+	o.status[id] = delivery{answer: answer, nonce: answer.SenderNonce}
 	v, err := o.record(n, kind, answer, der)
 	if err != nil {
 		o.log.Error("cannot journal the CA's answer", "parcel", parcelID, "err", err)
@@ -191,18 +204,23 @@ func (o *Outbox) expect(n Renewal, kind string) (cmp.Expect, error) {
 
 // bad keeps an answer away from everything; it is journaled once per rule.
 func (o *Outbox) bad(n Renewal, err error) Verdict {
-	rule := RuleCAAnswer
 	o.log.Warn("answer refused", "renewal", n.ID, "err", err)
 	d := o.status[n.ID]
-	d.trouble = rule
-	if text := err.Error(); d.bad != text {
-		d.bad = text
-		jerr := o.ledger.note(n.ID, EventBadAnswer, func(r *Record) { r.Rule, r.Notes = rule, []string{clip(text)} })
-		if jerr != nil {
-			o.log.Error("cannot journal a bad answer", "err", jerr)
-		}
-	}
+	d.trouble = RuleCAAnswer
 	o.status[n.ID] = d
+	one := badAnswer{id: n.ID}
+	var broken *cmp.CheckError
+	if errors.As(err, &broken) {
+		one.rule = broken.Rule
+	}
+	if o.noted[one] {
+		return Verdict{After: retryBad}
+	}
+	o.noted[one] = true
+	jerr := o.ledger.note(n.ID, EventBadAnswer, func(r *Record) { r.Rule, r.Notes = RuleCAAnswer, []string{clip(err.Error())} })
+	if jerr != nil {
+		o.log.Error("cannot journal a bad answer", "err", jerr)
+	}
 	return Verdict{After: retryBad}
 }
 
@@ -213,9 +231,6 @@ func (o *Outbox) record(n Renewal, kind string, a cmp.Answer, der []byte) (Verdi
 			return Verdict{After: retryWaiting}, nil
 		}
 		return Verdict{Done: true}, o.ledger.note(n.ID, EventConfirmed, func(r *Record) { r.Confirmed = true })
-	}
-	if a.Kind == cmp.Hint || a.Kind == cmp.Rejected && a.FailInfo&passing != 0 {
-		return Verdict{After: max(a.CheckAfter, retryBad)}, nil
 	}
 	if n.State == Receipted {
 		if err := o.ledger.advance(n.ID, Delivered, func(r *Record) { r.Answer = der }); err != nil {
@@ -244,6 +259,12 @@ func (o *Outbox) record(n Renewal, kind string, a cmp.Answer, der []byte) (Verdi
 		return Verdict{After: max(a.CheckAfter, retryWaiting)}, nil
 	}
 	return Verdict{}, fmt.Errorf("kiosk: answer of kind %v to a %s", a.Kind, kind)
+}
+
+// hinders says whether an answer only tells that there is none: an unprotected error
+// anybody may have made, or a refusal that says nothing about the request.
+func hinders(a cmp.Answer) bool {
+	return a.Kind == cmp.Hint || a.Kind == cmp.Rejected && a.FailInfo&passing != 0
 }
 
 // passing are refusals that say nothing about the request: the CA knows it
@@ -283,15 +304,16 @@ func (o *Outbox) look(id RenewalID) (delivery, <-chan struct{}) {
 	return o.status[id], o.changed
 }
 
+// parseParcelID reads what Pending and poll write, and nothing else.
 func parseParcelID(s string) (id RenewalID, kind string, err error) {
 	name, rest, _ := strings.Cut(s, ".")
-	kind, _, _ = strings.Cut(rest, ".")
-	if len(name) != hex.EncodedLen(len(id)) {
-		return id, "", fmt.Errorf("kiosk: parcel %q", s)
+	kind, number, numbered := strings.Cut(rest, ".")
+	known := kind == parcelRequest || kind == parcelConfirm || kind == parcelPoll && number != ""
+	b, err := hex.DecodeString(name)
+	if err != nil || len(b) != len(id) || !known || numbered != (kind == parcelPoll) {
+		return id, "", fmt.Errorf("kiosk: no parcel %.80q", s)
 	}
-	if _, err := hex.Decode(id[:], []byte(name)); err != nil {
-		return id, "", fmt.Errorf("kiosk: parcel %q: %w", s, err)
-	}
+	copy(id[:], b)
 	return id, kind, nil
 }
 
