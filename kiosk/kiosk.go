@@ -69,14 +69,36 @@ func (k *Kiosk) Run(ctx context.Context) error {
 	}
 }
 
-// idle waits for a citizen's token.
+// idle waits for a citizen's token. What keeps the next citizen from being served is
+// on the screen meanwhile; a journal that fails or is full is an error.
 func (k *Kiosk) idle(ctx context.Context) (Device, error) {
+	two := false
 	for {
-		found, changed := k.presence.look(RoleCitizen)
-		if len(found) > 0 {
-			return found[0], nil
+		stored := k.Ledger.Changed()
+		if err := k.Ledger.ready(); err != nil {
+			return Device{}, err
 		}
-		if _, _, err := k.stage.await(ctx, idlePage, changed, 0); err != nil {
+		found, changed := k.presence.look(RoleCitizen)
+		p := page(idlePage)
+		switch {
+		case len(found) == 1:
+			return found[0], nil
+		case len(found) > 1:
+			if !two {
+				if err := k.turnAway(refuse(RuleTokenTwo, "%d citizen tokens", len(found))); ruleOf(err) != RuleTokenTwo {
+					return Device{}, err
+				}
+				stored = k.Ledger.Changed()
+			}
+			p = waitPage(RuleTokenTwo)
+		case k.presence.away():
+			p = troublePage(RuleTokensAway)
+		}
+		two = len(found) > 1
+		wake, release := anyOf(changed, stored)
+		_, _, err := k.stage.await(ctx, p, wake, 0)
+		release()
+		if err != nil {
 			return Device{}, err
 		}
 	}
@@ -92,7 +114,9 @@ func (k *Kiosk) serve(ctx context.Context, device Device) {
 	if err != nil && ctx.Err() == nil {
 		k.tell(ctx, device, refusalPage(ruleOf(err), display.TokenFree))
 	}
-	k.farewell(ctx, device)
+	if k.Ledger.Failed() == nil { // else nobody is served next: Run ends
+		k.farewell(ctx, device)
+	}
 }
 
 // tell shows a last page until it is dismissed, the station is idle for long, or
@@ -112,13 +136,18 @@ func (k *Kiosk) tell(ctx context.Context, device Device, p page) {
 	}
 }
 
-// farewell waits until the citizen's token is out.
+// farewell waits until the citizen's token is out, with or without a screen that
+// says so: nobody is served twice for one insertion.
 func (k *Kiosk) farewell(ctx context.Context, device Device) {
 	gone, release := k.presence.bind(ctx, device.ID, RuleTokenRemoved)
 	defer release()
-	for k.presence.here(device.ID) && gone.Err() == nil {
-		k.stage.await(gone, removePage, nil, 0) // has no choices: ends with the token's removal
+	if !k.presence.here(device.ID) {
+		return
 	}
+	if _, _, err := k.stage.await(gone, removePage, nil, 0); gone.Err() == nil { // has no choices: ends with the removal
+		k.Log.Error("no last page", "err", err)
+	}
+	<-gone.Done()
 }
 
 // resume finishes what was signed before a power cut and abandons what was not.

@@ -2,9 +2,11 @@ package kiosk
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,6 +17,7 @@ type Journal interface {
 	Append(payload []byte) (seq uint64, err error)
 	Read(seq uint64) ([]byte, error) // from disk, not from memory
 	Replay(fn func(seq uint64, payload []byte) error) error
+	Free() int64 // room left, in bytes
 }
 
 // How well the time is known, in the words of the receipt.
@@ -48,6 +51,7 @@ type Renewal struct {
 	Confirm     []byte // certConf to deliver
 	Confirmed   bool   // no certConf is owed
 	seq         uint64 // journal sequence of Request
+	touched     uint64 // and of the newest record
 }
 
 // ErrTransition is a change of state that the table does not allow.
@@ -98,19 +102,14 @@ func (l *Ledger) apply(seq uint64, r Record) error {
 	if n == nil {
 		n = &Renewal{ID: r.Renewal}
 	}
-	if r.State != "" {
-		to, err := ParseState(r.State)
-		if err != nil {
-			return err
-		}
-		if !allowed(n.State, to) {
-			return fmt.Errorf("%w: %v to %v in renewal %v", ErrTransition, n.State, to, r.Renewal)
-		}
-		n.State, n.Rule = to, r.Rule
-	} else if n.State == None {
-		return fmt.Errorf("%w: event %s before any state in renewal %v", ErrTransition, r.Event, r.Renewal)
+	to, err := follow(n.State, r)
+	if err != nil {
+		return err
 	}
-	n.Updated = time.Unix(r.Time, 0).UTC()
+	if r.State != "" {
+		n.State, n.Rule = to, r.Rule
+	}
+	n.Updated, n.touched = time.Unix(r.Time, 0).UTC(), seq
 	take(&n.OldCert, r.OldCert)
 	take(&n.KeyID, r.KeyID)
 	take(&n.NewKey, r.NewKey)
@@ -134,6 +133,21 @@ func (l *Ledger) apply(seq uint64, r Record) error {
 	}
 	l.renewals[r.Renewal] = n
 	return nil
+}
+
+// follow is the state after a record, or why the record may not follow.
+func follow(from State, r Record) (State, error) {
+	if r.State == "" {
+		if from == None {
+			return None, fmt.Errorf("%w: event %s before any state in renewal %v", ErrTransition, r.Event, r.Renewal)
+		}
+		return from, nil
+	}
+	to, err := ParseState(r.State)
+	if err == nil && !allowed(from, to) {
+		err = fmt.Errorf("%w: %v to %v in renewal %v", ErrTransition, from, to, r.Renewal)
+	}
+	return to, err
 }
 
 func take(dst *[]byte, src []byte) {
@@ -161,47 +175,52 @@ func (l *Ledger) note(id RenewalID, event string, fill func(*Record)) error {
 	return l.append(r)
 }
 
-// append checks, writes, and only then believes. After a failed write nothing is
-// written any more: the journal must be reopened and replayed.
+// append checks, writes, and only then believes. What is written can be replayed:
+// a record that could not be read back, or not follow, is refused before. After a
+// failed write nothing is written any more: the journal must be reopened and
+// replayed.
 func (l *Ledger) append(r Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.failed != nil {
 		return l.failed
 	}
-	if r.State != "" {
-		to, err := ParseState(r.State)
-		if err != nil {
-			return err
-		}
-		from := None
-		if n := l.renewals[r.Renewal]; n != nil {
-			from = n.State
-		}
-		if !allowed(from, to) {
-			return fmt.Errorf("%w: %v to %v in renewal %v", ErrTransition, from, to, r.Renewal)
-		}
-	}
 	r.Time, r.Clock = l.clock.Now().Unix(), l.clock.Quality()
 	b, err := r.Marshal()
 	if err != nil {
 		return err
 	}
+	if r, err = ParseRecord(b); err != nil { // own copy, too: callers may reuse their slices
+		return err
+	}
+	if !r.Renewal.Zero() {
+		from := None
+		if n := l.renewals[r.Renewal]; n != nil {
+			from = n.State
+		}
+		if _, err := follow(from, r); err != nil {
+			return err
+		}
+	}
+	defer func() {
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}()
 	seq, err := l.journal.Append(b)
 	if err != nil {
-		l.failed = &Refusal{Rule: RuleStoreFailed, Err: err}
+		l.failed = storeFailure(err)
 		return l.failed
 	}
-	r, err = ParseRecord(b) // own copy: callers may reuse their slices
-	if err != nil {
-		return err
+	return l.apply(seq, r)
+}
+
+// storeFailure keeps the reason where the journal gives one in words for people.
+func storeFailure(err error) error {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return refusal
 	}
-	if err := l.apply(seq, r); err != nil {
-		return err
-	}
-	close(l.changed)
-	l.changed = make(chan struct{})
-	return nil
+	return &Refusal{Rule: RuleStoreFailed, Err: err}
 }
 
 // Failed is the first append that failed, or nil.
@@ -211,7 +230,23 @@ func (l *Ledger) Failed() error {
 	return l.failed
 }
 
-// Changed returns a channel that is closed at the next record.
+// spaceForCitizen is the room a whole renewal needs in the journal, several times
+// over: with less, nobody is begun with.
+const spaceForCitizen = 512 << 10
+
+// ready says whether another citizen can be begun with.
+func (l *Ledger) ready() error {
+	if err := l.Failed(); err != nil {
+		return err
+	}
+	if free := l.journal.Free(); free < spaceForCitizen {
+		return refuse(RuleStoreFull, "%d bytes free in the journal", free)
+	}
+	return nil
+}
+
+// Changed returns a channel that is closed at the next record, or when the journal
+// fails.
 func (l *Ledger) Changed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -229,7 +264,8 @@ func (l *Ledger) Renewal(id RenewalID) (Renewal, bool) {
 	return *n, true
 }
 
-// All returns copies of the renewals for which keep is true, oldest change first.
+// All returns copies of the renewals for which keep is true, oldest change first, in
+// the journal's order: the clock may have been set meanwhile.
 func (l *Ledger) All(keep func(Renewal) bool) []Renewal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -239,12 +275,7 @@ func (l *Ledger) All(keep func(Renewal) bool) []Renewal {
 			out = append(out, *n)
 		}
 	}
-	sort.Slice(out, func(i, j int) bool {
-		if !out[i].Updated.Equal(out[j].Updated) {
-			return out[i].Updated.Before(out[j].Updated)
-		}
-		return bytes.Compare(out[i].ID[:], out[j].ID[:]) < 0
-	})
+	slices.SortFunc(out, func(a, b Renewal) int { return cmp.Compare(a.touched, b.touched) })
 	return out
 }
 
@@ -255,14 +286,24 @@ func (l *Ledger) nextReceipt() uint64 {
 	return l.receiptSeq + 1
 }
 
-// openFor is the renewal of this certificate that has a request and has not
-// ended, if any: there is never a second one beside it.
-func (l *Ledger) openFor(oldCert []byte) (Renewal, bool) {
-	all := l.All(func(n Renewal) bool { return n.State.Signed() && bytes.Equal(n.OldCert, oldCert) })
+// openFor is the renewal of this certificate, or the one that this certificate came
+// from, that has a request and has not ended, if any: there is never a second one
+// beside it.
+func (l *Ledger) openFor(cert []byte) (Renewal, bool) {
+	hash := sha256.Sum256(cert)
+	all := l.All(func(n Renewal) bool {
+		return n.State.Signed() && (bytes.Equal(n.OldCert, hash[:]) || bytes.Equal(n.Certificate, cert))
+	})
 	if len(all) == 0 {
 		return Renewal{}, false
 	}
 	return all[len(all)-1], true
+}
+
+// rejected says whether the last renewal of this certificate was refused by the CA.
+func (l *Ledger) rejected(oldCert []byte) bool {
+	all := l.All(func(n Renewal) bool { return n.State.Ended() && bytes.Equal(n.OldCert, oldCert) })
+	return len(all) > 0 && all[len(all)-1].Rule == RuleCARejected
 }
 
 // unfinishedKey is the CKA_ID announced by the last renewal of this certificate

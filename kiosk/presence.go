@@ -26,7 +26,8 @@ type Device struct {
 	Reason    string // rule ID, why not
 }
 
-// DeviceEvent says that a device came or went.
+// DeviceEvent says that a device came or went. Without a device (Device.ID is empty)
+// it says whether the token program itself can be reached.
 type DeviceEvent struct {
 	Device  Device
 	Present bool
@@ -46,6 +47,7 @@ type Tokens interface {
 type presence struct {
 	mu      sync.Mutex
 	devices map[string]Device
+	lost    bool // the token program cannot be reached
 	changed chan struct{}
 }
 
@@ -57,9 +59,12 @@ func newPresence() *presence {
 func (p *presence) follow(events <-chan DeviceEvent) {
 	for e := range events {
 		p.mu.Lock()
-		if e.Present {
+		switch {
+		case e.Device.ID == "":
+			p.lost = !e.Present
+		case e.Present:
 			p.devices[e.Device.ID] = e.Device
-		} else {
+		default:
 			delete(p.devices, e.Device.ID)
 		}
 		close(p.changed)
@@ -79,6 +84,13 @@ func (p *presence) look(role Role) ([]Device, <-chan struct{}) {
 		}
 	}
 	return found, p.changed
+}
+
+// away says whether the token program cannot be reached.
+func (p *presence) away() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
 }
 
 // wait returns the first device of a role that comes or is there.

@@ -26,6 +26,7 @@ const (
 	RuleTokenUnreadable  = "TOKEN-NO-ANSWER"   // the module or the token does not answer
 	RuleTokenBlank       = "TOKEN-BLANK"       // no token, or one never initialised, behind the device
 	RuleTokenTwo         = "TOKEN-TWO"         // more than one citizen's token is in
+	RuleTokensAway       = "TOKENS-AWAY"       // the token program cannot be reached
 	RuleTokenSwapped     = "TOKEN-SWAPPED"     // not the token that was checked
 	RuleTokenFull        = "TOKEN-FULL"        // no space for another key or certificate
 	RuleTokenUnsupported = "TOKEN-UNSUPPORTED" // no module drives it
@@ -70,6 +71,11 @@ func refuse(rule, format string, args ...any) error {
 	return &Refusal{Rule: rule, Err: fmt.Errorf(format, args...)}
 }
 
+// isLoss says whether an error may be what a pulled token looks like.
+func isLoss(err error) bool {
+	return errors.Is(err, pkcs11.ErrRemoved) || errors.Is(err, pkcs11.ErrDevice) || errors.Is(err, pkcs11.ErrNoToken)
+}
+
 // ruleOf is the rule that explains an error to people. Errors of the token layer
 // get the rule that tells staff what to do; anything unforeseen is RuleInternal.
 func ruleOf(err error) string {
@@ -89,7 +95,7 @@ func ruleOf(err error) string {
 		return RulePINOutcome
 	case errors.Is(err, pkcs11.ErrFull):
 		return RuleTokenFull
-	case errors.Is(err, pkcs11.ErrRemoved):
+	case isLoss(err), errors.Is(err, pkcs11.ErrModule):
 		return RuleTokenUnreadable
 	case errors.Is(err, context.Canceled):
 		return RuleStopped
