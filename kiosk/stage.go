@@ -146,10 +146,11 @@ func (s *stage) digits(ctx context.Context, limit int, p func(b *words.Book, typ
 
 // converse is the common loop: it shows a page, handles the language key and the
 // idle end, and gives every other input to take until take says that the
-// conversation is over, or until wake is closed.
+// conversation is over, or until wake is closed. What was pressed before is dropped,
+// except where a page that waits for something is only shown again.
 func (s *stage) converse(ctx context.Context, p page, wake <-chan struct{}, idle time.Duration,
 	take func(Input) (done bool, err error)) (woken bool, err error) {
-	if p(s.book()).ID != s.last {
+	if wake == nil || p(s.book()).ID != s.last {
 		s.drain()
 	}
 	if err := s.show(p); err != nil {
