@@ -81,7 +81,14 @@ func (k *Kiosk) deliver(ctx context.Context, c *citizen, id RenewalID) (issued b
 		others, presenceChanged := k.presence.look(RoleCitizen)
 		n, _ := k.Ledger.Renewal(id)
 		here := k.presence.here(c.device.ID)
+		idle := time.Duration(0)
+		if !here { // nobody can sign a poll any more, and nobody may be there
+			k.Outbox.unpoll(id)
+			idle = k.Idle
+		}
 		switch {
+		case k.Ledger.Failed() != nil:
+			return false, k.Ledger.Failed()
 		case n.State == Refused:
 			return false, &Refusal{Rule: n.Rule}
 		case n.State == Issued && here:
@@ -93,8 +100,11 @@ func (k *Kiosk) deliver(ctx context.Context, c *citizen, id RenewalID) (issued b
 			poll.schedule(k.Outbox, d)
 		}
 		wake, release := anyOf(ledgerChanged, outboxChanged, presenceChanged, poll.due)
-		choice, _, err := k.stage.await(ctx, receiptPage(n, k.tracking(n), deliveryStatus(n, d, here), display.TokenFree), wake, 0)
+		choice, _, err := k.stage.await(ctx, receiptPage(n, k.tracking(n), deliveryStatus(n, d, here), display.TokenFree), wake, idle)
 		release()
+		if ruleOf(err) == RuleIdle {
+			return false, nil
+		}
 		if err != nil {
 			return false, err
 		}

@@ -3,6 +3,7 @@ package kiosk
 import (
 	"context"
 	"encoding/hex"
+	"time"
 
 	"mohr.internal/kiosk/check"
 	"mohr.internal/kiosk/profile"
@@ -37,11 +38,9 @@ func (k *Kiosk) verifyIdentity(ctx context.Context, c *citizen, o *officer, id R
 	if e.Features, err = k.examine(ctx, "feature", features); err != nil {
 		return nil, err
 	}
-	start := k.Clock.Now()
-	if e.Face, err = k.examine(ctx, "face", k.Profile.Identity.Face); err != nil {
+	if err := k.compareFace(ctx, e); err != nil {
 		return nil, err
 	}
-	e.FaceMillis = k.Clock.Now().Sub(start).Milliseconds()
 	if err := k.Ledger.advance(id, IdentityVerified, func(r *Record) { r.Officer = o.hash() }); err != nil {
 		return nil, err
 	}
@@ -113,6 +112,29 @@ func (k *Kiosk) examine(ctx context.Context, id string, features []profile.Featu
 		answers = append(answers, Answer{ID: f.ID, Yes: true})
 	}
 	return answers, nil
+}
+
+// compareFace asks for the features of the face, and for as long as the profile
+// wants the comparison to take at least. How long it took is in the evidence.
+func (k *Kiosk) compareFace(ctx context.Context, e *Evidence) (err error) {
+	start := k.Clock.Now()
+	least := time.Duration(k.Profile.Identity.FaceSeconds) * time.Second
+	enough := make(chan struct{})
+	defer time.AfterFunc(least, func() { close(enough) }).Stop()
+	if e.Face, err = k.examine(ctx, "face", k.Profile.Identity.Face); err != nil {
+		return err
+	}
+	if k.Clock.Now().Sub(start) < least {
+		choice, _, err := k.stage.await(ctx, faceWaitPage, enough, 0)
+		if err != nil {
+			return err
+		}
+		if choice == choiceCancel {
+			return &Refusal{Rule: RuleCancelled}
+		}
+	}
+	e.FaceMillis = k.Clock.Now().Sub(start).Milliseconds()
+	return nil
 }
 
 // askTerms shows the terms to the holder, page after page; the version and hash of

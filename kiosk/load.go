@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"io"
 
 	"mohr.internal/kiosk/check"
@@ -13,8 +14,8 @@ import (
 )
 
 // load writes the issued certificate to the token beside its key, reads it back,
-// has the new key sign, and only then lets the old pair go, if the profile wants
-// that. It can be repeated from the start at any kiosk.
+// has the new key sign, and only then tells the CA that it is taken and lets the old
+// pair go, if the profile wants that. It can be repeated from the start.
 func (k *Kiosk) load(ctx context.Context, c *citizen, id RenewalID) error {
 	n, ok := k.Ledger.Renewal(id)
 	if !ok || n.State != Issued {
@@ -28,9 +29,6 @@ func (k *Kiosk) load(ctx context.Context, c *citizen, id RenewalID) error {
 		return err
 	}
 	if err := k.Ledger.note(id, EventLoadIntent, nil); err != nil {
-		return err
-	}
-	if err := k.confirm(ctx, c, n, cert.Raw); err != nil {
 		return err
 	}
 	key := pkcs11.KeyIDOf(cert.RawSubjectPublicKeyInfo)
@@ -47,6 +45,9 @@ func (k *Kiosk) load(ctx context.Context, c *citizen, id RenewalID) error {
 	if err := k.challenge(ctx, c.session, cert); err != nil {
 		return err
 	}
+	if err := k.confirm(ctx, c, n, cert); err != nil {
+		return err
+	}
 	if err := k.retire(ctx, c, key, cert.Raw); err != nil {
 		return err
 	}
@@ -59,8 +60,12 @@ func (k *Kiosk) load(ctx context.Context, c *citizen, id RenewalID) error {
 
 // confirm signs a certConf with the old key where the CA did not confirm by
 // itself (RFC 9483, 4.1.1). The outbox delivers it; the holder need not wait.
-func (k *Kiosk) confirm(ctx context.Context, c *citizen, n Renewal, der []byte) error {
+func (k *Kiosk) confirm(ctx context.Context, c *citizen, n Renewal, cert *x509.Certificate) error {
 	if n.Confirmed || n.Confirm != nil {
+		return nil
+	}
+	if !bytes.Equal(c.oldHash(), n.OldCert) {
+		k.Log.Warn("no certConf: the old certificate is not on the token any more", "renewal", n.ID)
 		return nil
 	}
 	answer, err := cmp.Parse(n.Answer)
@@ -73,10 +78,6 @@ func (k *Kiosk) confirm(ctx context.Context, c *citizen, n Renewal, der []byte) 
 	}
 	nonce := make([]byte, 16)
 	if _, err := io.ReadFull(k.Rand, nonce); err != nil {
-		return err
-	}
-	cert, err := check.ParseCertificate(der)
-	if err != nil {
 		return err
 	}
 	conf, err := cmp.CertConf{

@@ -9,6 +9,7 @@ import (
 
 	"mohr.internal/kiosk/check"
 	"mohr.internal/kiosk/profile"
+	"mohr.internal/kiosk/words"
 	"mohr.internal/pkcs11"
 )
 
@@ -27,6 +28,9 @@ func (o *officer) hash() []byte {
 	sum := sha256.Sum256(o.cert.Raw)
 	return sum[:]
 }
+
+// name is what to call the officer on a screen.
+func (o *officer) name(b *words.Book) string { return in(o.entry.Name, b) }
 
 // signIn waits for an officer's token, finds the officer in the profile, and has
 // the token sign a fresh challenge. The returned context ends when that token is
@@ -73,10 +77,7 @@ func (k *Kiosk) awaitOfficer(ctx context.Context) (Device, error) {
 }
 
 func (k *Kiosk) openOfficer(ctx context.Context, c *citizen, id RenewalID, o *officer) (err error) {
-	if !o.device.Supported {
-		return refuse(RuleTokenUnsupported, "officer's device %s", o.device.Model)
-	}
-	if o.session, err = k.Tokens.Open(ctx, o.device.ID); err != nil {
+	if o.session, err = k.open(ctx, o.device); err != nil {
 		return err
 	}
 	if o.token, err = onlyToken(ctx, o.session); err != nil {
@@ -95,8 +96,7 @@ func (k *Kiosk) openOfficer(ctx context.Context, c *citizen, id RenewalID, o *of
 	if o.signer, err = o.session.Signer(ctx, o.cert.RawSubjectPublicKeyInfo); err != nil {
 		return err
 	}
-	name := in(o.entry.Name, k.stage.book())
-	if err := k.login(ctx, id, o.session, o.token, "officer-pin", name); err != nil {
+	if err := k.login(ctx, id, o.session, o.token, "officer-pin", o.name); err != nil {
 		return err
 	}
 	return k.challenge(ctx, o.session, o.cert)

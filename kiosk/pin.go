@@ -14,7 +14,7 @@ const maxPIN = 32
 // login asks for a PIN until it is right, a person gives up, or a rule says stop.
 // One entry is at most one try; the try is in the journal before the PIN is sent
 // and its result after, so a try without a result means that nobody knows.
-func (k *Kiosk) login(ctx context.Context, id RenewalID, session *pkcs11.Session, token pkcs11.Token, pageID, name string) error {
+func (k *Kiosk) login(ctx context.Context, id RenewalID, session *pkcs11.Session, token pkcs11.Token, pageID string, name naming) error {
 	before := ""
 	for {
 		state, err := session.LoginState(ctx)
@@ -72,10 +72,12 @@ func (k *Kiosk) try(ctx context.Context, id RenewalID, session *pkcs11.Session, 
 		return err
 	}
 	state, err := session.Login(ctx, pin)
-	jerr := k.Ledger.note(id, EventPINResult, func(r *Record) {
+	if jerr := k.Ledger.note(id, EventPINResult, func(r *Record) {
 		r.Rule, r.Tries = ruleOf(err), &state.TriesLeft
-	})
-	return errors.Join(err, jerr)
+	}); jerr != nil {
+		return jerr // whatever the token said: nobody is asked for a PIN again
+	}
+	return err
 }
 
 // pinRule is the rule for a token's definite no.

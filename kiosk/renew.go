@@ -29,12 +29,12 @@ func (k *Kiosk) ceremony(station context.Context, device Device) error {
 	}
 	defer c.session.Close()
 
-	// 2. Check: certificate, rules, and whether there is unfinished business.
+	// 2. Check: whether there is unfinished business, certificate, rules.
+	if id, ok := k.unfinished(c); ok {
+		return k.settle(station, ctx, c, id) // 10 and 11, on return: never a second request for one certificate
+	}
 	if err := k.checkToken(c); err != nil {
 		return k.turnAway(k.removedOr(ctx, err))
-	}
-	if n, ok := k.Ledger.openFor(c.oldHash()); ok {
-		return k.settle(station, ctx, c, n.ID) // 10 and 11, on return: never a second request for one certificate
 	}
 	if err := k.greet(ctx, c); err != nil {
 		return k.turnAway(k.removedOr(ctx, err))
@@ -118,6 +118,13 @@ func (k *Kiosk) greet(ctx context.Context, c *citizen) error {
 	if err := k.goOn(ctx, tokenPage(c.holder)); err != nil {
 		return err
 	}
+	if len(c.warnings) > warningsBeside {
+		for part := range slices.Chunk(c.warnings, warningsAlone) {
+			if err := k.goOn(ctx, noticePage(part)); err != nil {
+				return err
+			}
+		}
+	}
 	if c.decision.First {
 		return nil
 	}
@@ -164,7 +171,7 @@ func (k *Kiosk) review(ctx context.Context, c *citizen, o *officer, id RenewalID
 	if alg == sameKey {
 		key = "="
 	}
-	if err := k.goOn(ctx, signPage(c.holder, key, in(o.entry.Name, k.stage.book()))); err != nil {
+	if err := k.goOn(ctx, signPage(c.holder, key, o.name)); err != nil {
 		return err
 	}
 	return k.Ledger.advance(id, OfficerApproved, func(r *Record) { r.Officer = o.hash() })
@@ -176,7 +183,8 @@ func (k *Kiosk) end(id RenewalID, err error) error {
 	switch ruleOf(err) {
 	case RuleCancelled, RuleIdle, RuleStopped, RuleTokenRemoved, RuleOfficerRemoved, RuleTokenUnreadable, RuleInternal:
 		to = Abandoned
-	case RuleStoreFailed:
+	}
+	if k.Ledger.Failed() != nil {
 		return err // nothing can be written
 	}
 	if jerr := k.Ledger.advance(id, to, func(r *Record) { r.Rule = ruleOf(err) }); jerr != nil {
@@ -188,7 +196,7 @@ func (k *Kiosk) end(id RenewalID, err error) error {
 // removedOr prefers the pulled token as the reason: a worker whose token was
 // pulled reports its loss in many ways, and sometimes before the port does.
 func (k *Kiosk) removedOr(ctx context.Context, err error) error {
-	if !errors.Is(err, pkcs11.ErrRemoved) && !errors.Is(err, pkcs11.ErrDevice) && !errors.Is(err, context.Canceled) {
+	if !isLoss(err) && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	select {
@@ -239,7 +247,7 @@ func (k *Kiosk) pickUp(ctx context.Context, c *citizen, id RenewalID) error {
 }
 
 func (k *Kiosk) loginCitizen(ctx context.Context, c *citizen, id RenewalID) error {
-	if err := k.login(ctx, id, c.session, c.token, "pin", c.name(k.stage.book().Lang)); err != nil {
+	if err := k.login(ctx, id, c.session, c.token, "pin", c.name); err != nil {
 		return err
 	}
 	c.loggedIn = true

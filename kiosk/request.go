@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"io"
 
 	"mohr.internal/kiosk/check"
@@ -53,15 +54,16 @@ func (k *Kiosk) makeKey(ctx context.Context, c *citizen, id RenewalID, alg pkcs1
 			return nil, refuse(RuleTokenFull, "%d bytes free on the token", free)
 		}
 	}
+	sum := sha256.Sum256(append([]byte("mohr new key\x00"), id[:]...))
+	ownID := append([]byte{byte(alg)}, sum[:15]...)
 	keyID := k.Ledger.unfinishedKey(c.oldHash())
 	if keyID == nil || keyID[0] != byte(alg) {
-		sum := sha256.Sum256(append([]byte("mohr new key\x00"), id[:]...))
-		keyID = append([]byte{byte(alg)}, sum[:15]...)
+		keyID = ownID
 	}
-	if err := k.Ledger.note(id, EventKeyIntent, func(r *Record) { r.KeyID = keyID }); err != nil {
-		return nil, err
+	spki, err = k.generate(ctx, c, id, alg, keyID)
+	if (errors.Is(err, pkcs11.ErrHalfMade) || errors.Is(err, pkcs11.ErrConflict)) && !bytes.Equal(keyID, ownID) {
+		spki, err = k.generate(ctx, c, id, alg, ownID) // the one begun earlier is of no use: leave it, as everything is left
 	}
-	spki, err = c.session.GenerateKey(ctx, pkcs11.KeySpec{ID: keyID, Label: "Mohr", Algorithm: alg})
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +75,14 @@ func (k *Kiosk) makeKey(ctx context.Context, c *citizen, id RenewalID, alg pkcs1
 		return nil, err
 	}
 	return spki, k.Ledger.advance(id, KeyReady, ready)
+}
+
+// generate announces a pair in the journal and has the token make it.
+func (k *Kiosk) generate(ctx context.Context, c *citizen, id RenewalID, alg pkcs11.KeyAlgorithm, keyID []byte) ([]byte, error) {
+	if err := k.Ledger.note(id, EventKeyIntent, func(r *Record) { r.KeyID = keyID }); err != nil {
+		return nil, err
+	}
+	return c.session.GenerateKey(ctx, pkcs11.KeySpec{ID: keyID, Label: "Mohr", Algorithm: alg})
 }
 
 // sign makes the three layers: the holder's kur, the officer's attestation over
@@ -121,7 +131,7 @@ func (k *Kiosk) buildRequest(ctx context.Context, c *citizen, id RenewalID, newK
 	}
 	kur, err := cmp.KUR{
 		OldCert: c.cert, Chain: c.chain, OldKey: old, NewKey: fresh, TransactionID: id[:], SenderNonce: nonce,
-		Time: k.Clock.Now(), Recipient: k.Recipient, ImplicitConfirm: true,
+		Time: k.Clock.Now(), Recipient: k.Recipient, ImplicitConfirm: true, TimeUnproven: !k.checkClock().Proven,
 	}.Build(k.Rand)
 	if err != nil {
 		return nil, err
@@ -154,7 +164,11 @@ func (k *Kiosk) attest(c *citizen, o *officer, kur []byte, evidence [32]byte) ([
 		return nil, err
 	}
 	officers := cmp.Officers{Anchors: k.anchors(), Intermediates: k.issuers(), Allow: cmp.OfficerList(o.cert)}
-	said, _, err := cmp.VerifyAttestation(cms, officers, s.Time)
+	at := s.Time
+	if !k.checkClock().Proven { // as everywhere, no date is judged by such a clock
+		at = o.cert.NotBefore
+	}
+	said, _, err := cmp.VerifyAttestation(cms, officers, at)
 	if err != nil {
 		return nil, &Refusal{Rule: RuleOwnMessage, Err: err}
 	}

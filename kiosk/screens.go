@@ -85,7 +85,7 @@ func tokenPage(h holder) page {
 		s := display.Screen{
 			ID: "token", Mood: display.Ask, Title: b.Say("token.title"),
 			Facts: []display.Fact{
-				{Label: b.Say("fact.name"), Value: h.name(b.Lang)},
+				{Label: b.Say("fact.name"), Value: h.name(b)},
 				{Label: b.Say("fact.national-id"), Value: nationalid.Mask(h.ID), LTR: true},
 				{Label: b.Say("fact.ends"), Value: b.Say("fact.ends-value", "date", date(b, h.ends), "days", number(b, h.daysLeft))},
 				{Label: b.Say("fact.tries"), Value: triesText(b, h.tries)},
@@ -94,10 +94,33 @@ func tokenPage(h holder) page {
 				{ID: choiceOK, Label: b.Say("button.renew"), Key: '\n', Primary: true}, cancel(b),
 			},
 		}
-		for _, rule := range h.warnings {
-			s.Lines = append(s.Lines, b.Say("why."+rule))
+		if len(h.warnings) <= warningsBeside {
+			s.Lines = warnings(b, h.warnings)
 		}
 		return s
+	}
+}
+
+// How many warnings stand beside the holder's data, and on a page of their own.
+const (
+	warningsBeside = 2
+	warningsAlone  = 4
+)
+
+func warnings(b *words.Book, rules []string) (lines []string) {
+	for _, rule := range rules {
+		lines = append(lines, b.Say("why."+rule))
+	}
+	return lines
+}
+
+// noticePage shows warnings that are too many for the page of the token.
+func noticePage(rules []string) page {
+	return func(b *words.Book) display.Screen {
+		return display.Screen{
+			ID: "notice", Mood: display.Ask, Title: b.Say("notice.title"), Lines: warnings(b, rules),
+			Token: hint(b, display.TokenKeep), Choices: []display.Choice{next(b), cancel(b)},
+		}
 	}
 }
 
@@ -126,11 +149,11 @@ func officerInsertPage(b *words.Book) display.Screen {
 
 // pinPage asks for a PIN; id is "pin" (the holder's) or "officer-pin". Only dots
 // are ever drawn.
-func pinPage(id, name string, tries int, before string) func(b *words.Book, typed []byte) display.Screen {
+func pinPage(id string, name naming, tries int, before string) func(b *words.Book, typed []byte) display.Screen {
 	return func(b *words.Book, typed []byte) display.Screen {
 		s := display.Screen{
 			ID: id, Mood: display.Ask, Title: b.Say(id + ".title"),
-			Facts: []display.Fact{{Label: b.Say("fact.name"), Value: name}, {Label: b.Say("fact.tries"), Value: triesText(b, tries)}},
+			Facts: []display.Fact{{Label: b.Say("fact.name"), Value: name(b)}, {Label: b.Say("fact.tries"), Value: triesText(b, tries)}},
 			Input: &display.Input{Prompt: b.Say(id + ".prompt"), Value: strings.Repeat("●", len(typed)), Keypad: true},
 			Token: hint(b, display.TokenKeep), Choices: []display.Choice{cancel(b)},
 		}
@@ -183,6 +206,14 @@ func examinePage(id string, what profile.Text, n, of int) page {
 			Token:    hint(b, display.TokenKeep),
 			Choices:  yesNo(b),
 		}
+	}
+}
+
+// faceWaitPage goes on by itself after the profile's least time.
+func faceWaitPage(b *words.Book) display.Screen {
+	return display.Screen{
+		ID: "face-wait", Mood: display.Ask, Title: b.Say("face-wait.title"), Lines: []string{b.Say("face-wait.line")},
+		Token: hint(b, display.TokenKeep), Choices: []display.Choice{cancel(b)},
 	}
 }
 
@@ -281,15 +312,15 @@ func subjectPage(rows []check.SubjectField, n, of int) page {
 }
 
 // signPage is the last page before the PIN: the holder holds the button.
-func signPage(h holder, key string, officer string) page {
+func signPage(h holder, key string, officer naming) page {
 	return func(b *words.Book) display.Screen {
 		return display.Screen{
 			ID: "sign", Mood: display.Ask, Title: b.Say("sign.title"), Lines: []string{b.Say("sign.line")},
 			Facts: []display.Fact{
-				{Label: b.Say("fact.name"), Value: h.name(b.Lang)},
+				{Label: b.Say("fact.name"), Value: h.name(b)},
 				{Label: b.Say("fact.ends"), Value: date(b, h.ends)},
 				{Label: b.Say("fact.new-key"), Value: key, LTR: true},
-				{Label: b.Say("fact.officer"), Value: officer},
+				{Label: b.Say("fact.officer"), Value: officer(b)},
 			},
 			Token:   hint(b, display.TokenKeep),
 			Choices: []display.Choice{{ID: choiceOK, Label: b.Say("button.hold"), Primary: true, Hold: true}, cancel(b)},
@@ -320,7 +351,7 @@ func pickupPage(h holder) page {
 	return func(b *words.Book) display.Screen {
 		return display.Screen{
 			ID: "pickup", Mood: display.Ask, Title: b.Say("pickup.title"), Lines: []string{b.Say("pickup.line")},
-			Facts:   []display.Fact{{Label: b.Say("fact.name"), Value: h.name(b.Lang)}},
+			Facts:   []display.Fact{{Label: b.Say("fact.name"), Value: h.name(b)}},
 			Token:   hint(b, display.TokenKeep),
 			Choices: []display.Choice{next(b), cancel(b)},
 		}
@@ -350,12 +381,28 @@ func removePage(b *words.Book) display.Screen {
 	}
 }
 
-// TroublePage is the screen of a kiosk that cannot serve; it is shown until the
-// cause is gone.
+// waitPage is shown as long as something keeps the terminal from going on.
+func waitPage(rule string) page {
+	return func(b *words.Book) display.Screen {
+		s := refusalPage(rule, display.TokenSilent)(b)
+		s.Choices = nil
+		return s
+	}
+}
+
+// troublePage is the page of a kiosk that cannot serve, until the cause is gone.
+func troublePage(rule string) page {
+	return func(b *words.Book) display.Screen {
+		s := waitPage(rule)(b)
+		s.ID, s.Title = "trouble", b.Say("trouble.title")
+		return s
+	}
+}
+
+// TroublePage is the screen of a kiosk whose ceremony cannot even begin.
 func TroublePage(rule, lang string) display.Screen {
 	b := words.In(lang)
-	s := refusalPage(rule, display.TokenSilent)(b)
-	s.ID, s.Title, s.Choices = "trouble", b.Say("trouble.title"), nil
+	s := troublePage(rule)(b)
 	s.Lang, s.RTL = b.Lang, b.RTL
 	return s
 }

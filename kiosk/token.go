@@ -7,11 +7,13 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
 	"mohr.internal/kiosk/check"
 	"mohr.internal/kiosk/persian"
+	"mohr.internal/kiosk/words"
 	"mohr.internal/pkcs11"
 )
 
@@ -39,9 +41,12 @@ type holder struct {
 	decision   check.Decision
 }
 
+// naming is somebody's name in the language of a page.
+type naming func(b *words.Book) string
+
 // name is what to call the holder on a screen.
-func (h holder) name(lang string) string {
-	if lang == "fa" {
+func (h holder) name(b *words.Book) string {
+	if b.Lang == "fa" {
 		return persian.Show(h.Name())
 	}
 	return persian.Show(h.CommonName)
@@ -56,8 +61,8 @@ func (h holder) oldHash() []byte {
 // spki is the old public key.
 func (h holder) spki() []byte { return h.cert.RawSubjectPublicKeyInfo }
 
-// readToken opens the device and reads what needs no PIN.
-func (k *Kiosk) readToken(ctx context.Context, device Device) (*citizen, error) {
+// open starts a session with a device.
+func (k *Kiosk) open(ctx context.Context, device Device) (*pkcs11.Session, error) {
 	if !device.Supported {
 		rule := device.Reason
 		if rule == "" {
@@ -65,12 +70,18 @@ func (k *Kiosk) readToken(ctx context.Context, device Device) (*citizen, error) 
 		}
 		return nil, refuse(rule, "device %s (%s)", device.ID, device.Model)
 	}
-	if found, _ := k.presence.look(RoleCitizen); len(found) > 1 {
-		return nil, refuse(RuleTokenTwo, "%d citizen tokens", len(found))
-	}
 	session, err := k.Tokens.Open(ctx, device.ID)
 	if err != nil {
-		return nil, &Refusal{Rule: RuleTokenUnreadable, Err: err}
+		return nil, &Refusal{Rule: RuleTokenUnreadable, Err: fmt.Errorf("%w: %w", pkcs11.ErrRemoved, err)}
+	}
+	return session, nil
+}
+
+// readToken opens the device and reads what needs no PIN.
+func (k *Kiosk) readToken(ctx context.Context, device Device) (*citizen, error) {
+	session, err := k.open(ctx, device)
+	if err != nil {
+		return nil, err
 	}
 	c := &citizen{device: device, session: session}
 	if c.token, err = onlyToken(ctx, session); err == nil {
@@ -89,8 +100,8 @@ func onlyToken(ctx context.Context, s *pkcs11.Session) (pkcs11.Token, error) {
 		return pkcs11.Token{}, err
 	}
 	switch len(tokens) {
-	case 0:
-		return pkcs11.Token{}, refuse(RuleTokenBlank, "no initialised token")
+	case 0: // or pulled since
+		return pkcs11.Token{}, &Refusal{Rule: RuleTokenBlank, Err: pkcs11.ErrNoToken}
 	case 1:
 		return tokens[0], nil
 	}
@@ -107,21 +118,50 @@ func (k *Kiosk) checkToken(c *citizen) error {
 	if len(choice.Candidates) > 1 {
 		return refuse(check.TokenChoose, "%d certificates to choose from", len(choice.Candidates))
 	}
-	leaf := choice.Candidates[0].Certificate
-	result := check.Certificate(check.Input{
-		Profile: k.Profile, Leaf: leaf, Extra: choice.CAs, Holders: choice.Holders, CRLs: k.CRLs(), Clock: k.checkClock(),
-	})
+	result := k.hold(c, choice, choice.Candidates[0].Certificate)
 	if err := result.Err(); err != nil {
 		return err
-	}
-	c.holder = holder{
-		Holder: result.Holder, cert: leaf, chain: result.Chain[1:], ends: leaf.NotAfter, daysLeft: result.DaysLeft,
-		latestSync: result.LatestSync, tries: c.token.PIN.TriesLeft, decision: result.Decision,
 	}
 	for _, f := range append(choice.Only(check.Warn), result.Only(check.Warn)...) {
 		c.warnings = append(c.warnings, f.Rule)
 	}
+	if k.Ledger.rejected(c.oldHash()) {
+		c.warnings = append(c.warnings, RuleCARejected) // the holder may not have heard
+	}
 	return nil
+}
+
+// hold reads the holder from one of the token's certificates.
+func (k *Kiosk) hold(c *citizen, choice check.Choice, leaf *x509.Certificate) check.Result {
+	result := check.Certificate(check.Input{
+		Profile: k.Profile, Leaf: leaf, Extra: choice.CAs, Holders: choice.Holders, CRLs: k.CRLs(), Clock: k.checkClock(),
+	})
+	c.holder = holder{
+		Holder: result.Holder, cert: leaf, ends: leaf.NotAfter, daysLeft: result.DaysLeft,
+		latestSync: result.LatestSync, tries: c.token.PIN.TriesLeft, decision: result.Decision,
+	}
+	if len(result.Chain) > 0 {
+		c.chain = result.Chain[1:]
+	}
+	return result
+}
+
+// unfinished finds the renewal with a request that this token has come back for,
+// if any. It goes by every certificate on the token: the new one may be there
+// already. No rule is asked: what was stored or issued is finished, even if the
+// old certificate has run out since.
+func (k *Kiosk) unfinished(c *citizen) (RenewalID, bool) {
+	choice := check.Choose(k.Profile, checkObjects(c.objects), false, k.checkClock())
+	var id RenewalID
+	for _, cert := range choice.Holders {
+		n, ok := k.Ledger.openFor(cert.Raw)
+		if !ok || c.cert != nil && bytes.Equal(n.Certificate, cert.Raw) {
+			continue // the old certificate goes before the new one
+		}
+		k.hold(c, choice, cert)
+		id = n.ID
+	}
+	return id, c.cert != nil
 }
 
 // checkObjects brings the token's objects into the form the checks take.
@@ -144,7 +184,10 @@ func (k *Kiosk) checkClock() check.Clock {
 // The PIN must have been entered.
 func (k *Kiosk) sameToken(ctx context.Context, c *citizen) error {
 	found, _ := k.presence.look(RoleCitizen)
-	if len(found) != 1 || found[0].ID != c.device.ID {
+	if len(found) > 1 {
+		return refuse(RuleTokenTwo, "%d citizen tokens", len(found))
+	}
+	if len(found) == 0 || found[0].ID != c.device.ID {
 		return refuse(RuleTokenSwapped, "device %s is not the one in the port", c.device.ID)
 	}
 	ders, err := c.session.ReadCertificate(ctx, pkcs11.KeyIDOf(c.spki()))
