@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 		"broken": func(string) error { return errors.New("the fuse is blown") },
 	}[name]
 	if !ok {
-		os.Exit(m.Run())
+		code := m.Run()
+		os.RemoveAll(builtIn)
+		os.Exit(code)
 	}
 	path := flag.String("config", "", "")
 	flag.Parse()

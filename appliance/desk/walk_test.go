@@ -18,6 +18,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
+// builtIn is the folder that buildPrograms made, if it did.
+var builtIn string
+
 // buildPrograms builds the three real programs once for all tests.
 var buildPrograms = sync.OnceValues(func() (Programs, error) {
 	dir := os.Getenv("MOHR_BIN") // where they are built already
@@ -26,6 +29,7 @@ var buildPrograms = sync.OnceValues(func() (Programs, error) {
 		if dir, err = os.MkdirTemp("", "desk-bin-"); err != nil {
 			return Programs{}, err
 		}
+		builtIn = dir
 		build := exec.Command("go", "build", "-o", dir+"/", "mohr.internal/appliance/kioskd", "mohr.internal/appliance/tokend", "mohr.internal/appliance/syncd")
 		if out, err := build.CombinedOutput(); err != nil {
 			return Programs{}, fmt.Errorf("%w\n%s", err, out)
