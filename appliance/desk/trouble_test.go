@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/journal"
@@ -24,7 +25,9 @@ type counter struct {
 
 func newCounter(t *testing.T, o Options) *counter {
 	w := realWorld(t, o)
-	return &counter{World: w, People: w.People(), t: t, ctx: t.Context()}
+	c := &counter{World: w, People: w.People(), t: t, ctx: t.Context()}
+	c.Patience = 40 * time.Second // many tests at once on few cores
+	return c
 }
 
 func (c *counter) must(err error) {

@@ -45,6 +45,7 @@ func realWorld(t *testing.T, o Options) *World {
 		t.Skip("SKIPPED, NOT TESTED: builds and runs the real programs, not with -short")
 	}
 	needTokens(t)
+	t.Parallel() // a renewal is mostly waiting: for a held button, for a poll, for the light to come back
 	programs, err := buildPrograms()
 	if err != nil {
 		t.Fatal(err)
