@@ -33,7 +33,7 @@ type Clock uint8
 const (
 	ClockUnproven Clock = 1 // not compared with anything since the kiosk started
 	ClockKept     Clock = 2 // compared earlier and kept by a battery since
-	ClockTrusted  Clock = 3 // compared with a signed time since the kiosk started
+	ClockTrusted  Clock = 3 // in step with a source the kiosk trusts since it started
 )
 
 func (c Clock) String() string {

@@ -176,7 +176,7 @@ func TestReport(t *testing.T) {
 		mustHave, mustNot string
 	}{
 		{promise, true, false, "هنوز پذیرفته نشده", "not yet accepted", "481-516-234", 9, "promises", "has received"},
-		{accepted, false, true, "پذیرفته شد", "Accepted.", "481-516-234", 10, "signed time", "promises"},
+		{accepted, false, true, "پذیرفته شد", "Accepted.", "481-516-234", 10, "in step with a source", "promises"},
 		{refused, false, false, "رد شد", "Refused.", "12", 7, "Unproven", "promises"},
 	} {
 		r, k, err := trust.Verify(sign(t, c.r, "one").Text)

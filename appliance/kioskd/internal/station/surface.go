@@ -72,10 +72,10 @@ func (s *Surface) read() {
 	for e := range s.panel.Events() {
 		switch e.Kind {
 		case panel.Key:
-			s.send(kiosk.Input{Key: e.Key})
+			s.key(e.Key)
 		case panel.TouchDown:
 			s.down(image.Pt(e.X, e.Y))
-		case panel.TouchUp:
+		case panel.TouchUp, panel.KeyUp:
 			s.mu.Lock()
 			s.release()
 			s.mu.Unlock()
@@ -97,6 +97,23 @@ func (s *Surface) send(in kiosk.Input) {
 	case s.inputs <- in:
 	default:
 	}
+}
+
+// key is an answer at once, or the beginning of a hold: a person without touch
+// agrees by holding the key that is drawn on the button. Repeats of a key that is
+// down change nothing.
+func (s *Surface) key(k rune) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.screen.Choices {
+		if c.Hold && c.Key == k {
+			if s.held == nil {
+				s.begin(c.ID)
+			}
+			return
+		}
+	}
+	s.send(kiosk.Input{Key: k})
 }
 
 // down is an answer at once, or the beginning of a hold.

@@ -59,7 +59,7 @@ func (g *glass) held() int {
 
 var question = display.Screen{
 	ID: "sign", Lang: "en", Title: "Hold to agree",
-	Choices: []display.Choice{{ID: "ok", Label: "Hold to sign", Hold: true, Primary: true}, {ID: "cancel", Label: "Cancel", Key: 'C'}},
+	Choices: []display.Choice{{ID: "ok", Label: "Hold to sign", Key: panel.KeyOK, Hold: true, Primary: true}, {ID: "cancel", Label: "Cancel", Key: 'C'}},
 }
 
 // A surface test runs in fake time: holding a button costs nothing.
@@ -130,6 +130,28 @@ func TestHoldEndsWithThePage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := answers(s, 3*holdTime); len(got) != 0 {
+			t.Errorf("answers %v", got)
+		}
+	})
+}
+
+// Who has only keys holds the key that is drawn on the button.
+func TestHoldByKey(t *testing.T) {
+	onSurface(t, func(t *testing.T, s *Surface, g *glass) {
+		hold := func(d time.Duration) {
+			g.events <- panel.Event{Kind: panel.Key, Key: panel.KeyOK}
+			for left := d; left > 0; left -= 100 * time.Millisecond {
+				time.Sleep(min(left, 100*time.Millisecond))
+				g.events <- panel.Event{Kind: panel.Key, Key: panel.KeyOK} // a keyboard repeats
+			}
+			g.events <- panel.Event{Kind: panel.KeyUp, Key: panel.KeyOK}
+		}
+		go hold(holdTime / 2)
+		if got := answers(s, 2*holdTime); len(got) != 0 {
+			t.Errorf("too short: answers %v", got)
+		}
+		go hold(holdTime + 50*time.Millisecond)
+		if got := answers(s, 3*holdTime); len(got) == 0 || got[0] != (kiosk.Input{Target: "ok"}) {
 			t.Errorf("answers %v", got)
 		}
 	})
