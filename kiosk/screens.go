@@ -323,7 +323,7 @@ func signPage(h holder, key string, officer naming) page {
 				{Label: b.Say("fact.officer"), Value: officer(b)},
 			},
 			Token:   hint(b, display.TokenKeep),
-			Choices: []display.Choice{{ID: choiceOK, Label: b.Say("button.hold"), Primary: true, Hold: true}, cancel(b)},
+			Choices: []display.Choice{{ID: choiceOK, Label: b.Say("button.hold"), Key: '\n', Primary: true, Hold: true}, cancel(b)},
 		}
 	}
 }
