@@ -67,7 +67,9 @@ func (d *disk) remove(name string) {
 
 // healed opens, and wants all records, something healed, copies as they were
 // on the disk, and nothing left to heal the next time.
-func (d *disk) healed() error {
+func (d *disk) healed() error { return healedAs(d, small) }
+
+func healedAs(d *disk, opts Options) error {
 	for round := range 2 {
 		j, err := Open(simDir, with(Options{}, d.fs))
 		if err != nil {
@@ -83,7 +85,7 @@ func (d *disk) healed() error {
 			return fmt.Errorf("round %d: healed %v", round, j.Healed())
 		}
 	}
-	for i := range small.Segments {
+	for i := range opts.Segments {
 		for _, c := range copies {
 			want, err := d.good.find(simDir + "/" + c + "/" + segmentName(i))
 			if err != nil {
@@ -421,5 +423,52 @@ func TestMendIsDurable(t *testing.T) {
 	d.put("b", 0, 2*PageSize, first)
 	if r, err := j.Read(2); !errors.Is(err, ErrDamaged) {
 		t.Errorf("record 2 is %d, %v", r.Seq, err)
+	}
+}
+
+// Segments longer than the window that Open reads them through: damage, and
+// the ends of records, on both sides of where the window moves.
+func TestLongSegments(t *testing.T) {
+	long := Options{SegmentBytes: (2*windowPages + 100) * PageSize, Segments: 2, ID: small.ID}
+	fs := newSim()
+	j, err := Create(simDir, with(long, fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := uint64(0)
+	for j.seg == 0 || j.page < windowPages+maxPages {
+		n++
+		if _, err := j.Append(payload(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Close()
+	d := &disk{good: copyOf(fs), n: n}
+	r := rand.New(rand.NewPCG(5, 1))
+	pages := []int{windowPages - 1, windowPages, windowPages + 1, 2*windowPages - 1, 2 * windowPages, 2*windowPages + 99}
+	for range 30 / thin {
+		pages = append(pages, r.IntN(2*windowPages+100))
+	}
+	for i, page := range pages {
+		c, seg := copies[i%2], r.IntN(2)
+		d.restore()
+		switch i % 3 {
+		case 0:
+			d.flip(c, seg, page*PageSize+r.IntN(PageSize), r.IntN(8))
+		case 1:
+			d.put(c, seg, page*PageSize, noise(r, (1+r.IntN(2*windowPages+100-page))*PageSize))
+		case 2:
+			d.cut(c, seg, page)
+		}
+		if err := healedAs(d, long); err != nil {
+			t.Errorf("case %d, %s segment %d page %d: %v", i%3, c, seg, page, err)
+		}
+	}
+	d.restore()
+	for _, c := range copies {
+		d.remove(c + "/" + segmentName(map[string]int{"a": 0, "b": 1}[c]))
+	}
+	if err := healedAs(d, long); err != nil {
+		t.Errorf("one segment gone in each copy: %v", err)
 	}
 }

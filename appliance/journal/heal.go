@@ -65,24 +65,22 @@ func (s *scan) heal() error {
 }
 
 func (s *scan) healFile(c, index int, ops []op) error {
-	seg, err := s.load(index, s.geo.Pages)
-	if err != nil {
-		return err
-	}
-	other := seg.buf[1-c]
 	write := func(f file) error {
 		for _, o := range ops {
-			var data []byte
-			switch o.what {
-			case Copied:
-				data = other[o.page*PageSize : (o.page+o.pages)*PageSize]
-			case Header:
-				data = s.geo.header(index)
-			case Wiped:
-				data = make([]byte, o.pages*PageSize)
-			}
-			if _, err := f.WriteAt(data, int64(o.page)*PageSize); err != nil {
-				return err
+			// Piece by piece: a run can be as long as the segment.
+			for from, to := o.page, o.page+o.pages; from < to; from += windowPages {
+				data := make([]byte, min(to-from, windowPages)*PageSize)
+				switch o.what {
+				case Copied:
+					if err := s.readOther(c, index, data, int64(from)*PageSize); err != nil {
+						return err
+					}
+				case Header:
+					copy(data, s.geo.header(index))
+				}
+				if _, err := f.WriteAt(data, int64(from)*PageSize); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -107,5 +105,15 @@ func (s *scan) healFile(c, index int, ops []op) error {
 	if err == nil {
 		err = f.Datasync()
 	}
+	return errors.Join(err, f.Close())
+}
+
+// readOther reads what the other copy than c has.
+func (s *scan) readOther(c, index int, data []byte, off int64) error {
+	f, err := s.fs.Open(filepath.Join(s.dir, copies[1-c], segmentName(index)))
+	if err != nil {
+		return err
+	}
+	_, err = f.ReadAt(data, off)
 	return errors.Join(err, f.Close())
 }

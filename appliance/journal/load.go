@@ -7,54 +7,85 @@ import (
 	"path/filepath"
 )
 
-// segment is what the two copies hold of one segment. Pages that are not
-// there, or cannot be read, are filled with rubbish: never blank, never valid.
+// segment is a window on what the two copies hold of one segment; it moves
+// forward with reach. Pages that are not there, or cannot be read, are filled
+// with rubbish: never blank, never valid.
 type segment struct {
 	index int
+	pages int // how many are looked at
+	files [2]file
+	from  int // the window's first page
 	buf   [2][]byte
 	why   [2]string // why a copy could not be read in full
 }
 
 const rubbish = 0xa5
 
-func (s *segment) at(c, page int) []byte { return s.buf[c][page*PageSize:] }
+// windowPages is what is read at once. It takes the largest record and moves
+// little of it twice.
+const windowPages = 4 * maxPages
 
-// load reads the first pages of both copies of a segment. A copy that is
-// short or missing is read to its end, so that all of it is made again. What
-// cannot be opened for another reason is no damage, and an error.
+func (seg *segment) at(c, page int) []byte { return seg.buf[c][(page-seg.from)*PageSize:] }
+
+// load opens both copies of a segment and reads its first pages. A copy that is
+// short or missing is looked at to its end, so that all of it is made again.
+// What cannot be opened for another reason is no damage, and an error.
 func (s *scan) load(index, pages int) (*segment, error) {
-	seg := &segment{index: index}
-	var files [2]file
+	seg := &segment{index: index, pages: pages}
+	s.loaded = append(s.loaded, seg)
 	for c := range copies {
 		f, err := s.fs.Open(filepath.Join(s.dir, copies[c], segmentName(index)))
 		if errors.Is(err, fs.ErrNotExist) {
-			seg.why[c], pages = "file is missing", s.geo.Pages
+			seg.why[c], seg.pages = "file is missing", s.geo.Pages
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close()
-		files[c] = f
+		seg.files[c] = f
 		size, err := f.Size()
 		if err != nil {
 			return nil, err
 		}
 		if size < int64(s.geo.Pages)*PageSize {
-			seg.why[c], pages = fmt.Sprintf("file is cut at %d bytes", size), s.geo.Pages
+			seg.why[c], seg.pages = fmt.Sprintf("file is cut at %d bytes", size), s.geo.Pages
 		}
 	}
 	for c := range copies {
-		seg.buf[c] = s.buffer(pages * PageSize)
-		if files[c] == nil {
-			spoil(seg.buf[c])
-			continue
-		}
-		if err := readPages(files[c], seg.buf[c]); err != nil && seg.why[c] == "" {
-			seg.why[c] = err.Error()
-		}
+		seg.buf[c] = s.buffer(min(seg.pages, windowPages) * PageSize)
+		seg.read(c, 0)
 	}
 	return seg, nil
+}
+
+// read fills the window of one copy from its n-th byte on.
+func (seg *segment) read(c, n int) {
+	buf := seg.buf[c][n:]
+	if seg.files[c] == nil {
+		spoil(buf)
+		return
+	}
+	if err := readPages(seg.files[c], buf, int64(seg.from)*PageSize+int64(n)); err != nil && seg.why[c] == "" {
+		seg.why[c] = err.Error()
+	}
+}
+
+// reach moves the window so that all of a record that begins at page is in it.
+func (seg *segment) reach(page int) {
+	held := seg.from + len(seg.buf[0])/PageSize
+	if held == seg.pages || page+maxPages <= held {
+		return
+	}
+	keep := (held - page) * PageSize
+	size := min(seg.pages-page, windowPages) * PageSize
+	for c := range copies {
+		copy(seg.buf[c], seg.at(c, page))
+		seg.buf[c] = seg.buf[c][:size]
+	}
+	seg.from = page
+	for c := range copies {
+		seg.read(c, keep)
+	}
 }
 
 // buffer gives memory that holds anything; done takes it back.
@@ -64,10 +95,28 @@ func (s *scan) buffer(n int) []byte {
 		s.spare = s.spare[:last]
 		return b[:n]
 	}
-	return make([]byte, n, max(n, s.geo.Pages*PageSize))
+	return make([]byte, n, max(n, min(s.geo.Pages, windowPages)*PageSize))
 }
 
-func (s *scan) done(seg *segment) { s.spare = append(s.spare, seg.buf[0], seg.buf[1]) }
+// done gives up a segment, or all that are left.
+func (s *scan) done(seg *segment) {
+	left := s.loaded[:0]
+	for _, l := range s.loaded {
+		if seg != nil && l != seg {
+			left = append(left, l)
+			continue
+		}
+		for c, f := range l.files {
+			if f != nil {
+				f.Close()
+			}
+			if l.buf[c] != nil {
+				s.spare = append(s.spare, l.buf[c][:cap(l.buf[c])])
+			}
+		}
+	}
+	s.loaded = left
+}
 
 func spoil(b []byte) {
 	for i := range b {
@@ -76,67 +125,16 @@ func spoil(b []byte) {
 }
 
 // readPages reads as much as there is. One bad sector costs its page only.
-func readPages(f file, buf []byte) error {
-	n, err := f.ReadAt(buf, 0)
+func readPages(f file, buf []byte, off int64) error {
+	n, err := f.ReadAt(buf, off)
 	if err == nil {
 		return nil
 	}
 	for i := n / PageSize * PageSize; i < len(buf); i += PageSize {
 		page := buf[i : i+PageSize]
-		if _, e := f.ReadAt(page, int64(i)); e != nil {
+		if _, e := f.ReadAt(page, off+int64(i)); e != nil {
 			spoil(page)
 		}
 	}
 	return err
-}
-
-// settle makes reading ask the medium: what a process that failed has left
-// unwritten in the page cache is written, what the kernel could not write but
-// still shows is forgotten. The same for the names of the files.
-//
-//	for each file { open; fdatasync; fadvise }; fsync a, b, dir and its parent
-func (s *scan) settle() error {
-	for _, c := range copies {
-		folder := filepath.Join(s.dir, c)
-		names, err := s.fs.Names(folder)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		for _, name := range names {
-			if err == nil && filepath.Ext(name) == ".seg" {
-				err = s.settleFile(filepath.Join(folder, name))
-			}
-		}
-		if err == nil && !s.readOnly {
-			err = s.fs.SyncDir(folder)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if s.readOnly {
-		return nil
-	}
-	if err := s.fs.SyncDir(s.dir); err != nil {
-		return err
-	}
-	// Who may not look into the parent has not made the journal either.
-	if err := s.fs.SyncDir(filepath.Dir(s.dir)); !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	return nil
-}
-
-func (s *scan) settleFile(name string) error {
-	f, err := s.fs.Open(name)
-	if err != nil {
-		return err
-	}
-	if !s.readOnly {
-		err = f.Datasync()
-	}
-	if err == nil {
-		err = f.Drop()
-	}
-	return errors.Join(err, f.Close())
 }

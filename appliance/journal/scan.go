@@ -37,7 +37,8 @@ type scan struct {
 	index     []place
 	ops       []op
 
-	spare [][]byte
+	loaded []*segment
+	spare  [][]byte
 }
 
 // findGeometry asks every segment header of both copies. One is enough; two
@@ -59,7 +60,7 @@ func (s *scan) findGeometry() error {
 				return err
 			}
 			page := make([]byte, PageSize)
-			err = readPages(f, page)
+			err = readPages(f, page, 0)
 			f.Close()
 			if err != nil {
 				continue
@@ -83,6 +84,7 @@ func (s *scan) findGeometry() error {
 // run walks the chain from the first record to the last, then looks at what
 // is behind it.
 func (s *scan) run() error {
+	defer s.done(nil)
 	if err := s.settle(); err != nil {
 		return err
 	}
@@ -114,7 +116,9 @@ func (s *scan) run() error {
 		if err != nil {
 			return err
 		}
-		if s.follows(next, 0, 1) == nil || s.follows(next, 1, 1) == nil {
+		_, errA := s.follows(next, 0, 1)
+		_, errB := s.follows(next, 1, 1)
+		if errA == nil || errB == nil {
 			s.skipped(seg, page) // the record did not fit here
 			s.done(seg)
 			seg = next
@@ -155,53 +159,62 @@ func (s *scan) header(seg *segment) {
 	}
 }
 
-// follows says why what copy c holds at a page is not the next record.
-func (s *scan) follows(seg *segment, c, page int) error {
+// follows gives the next record, or says why what copy c holds at a page is not
+// it.
+func (s *scan) follows(seg *segment, c, page int) (Record, error) {
 	r, err := decodeRecord(s.geo.ID, seg.at(c, page))
 	switch {
 	case err != nil:
-		return err
+		return Record{}, err
 	case r.Seq != s.seq+1:
-		return fmt.Errorf("record %d, want %d", r.Seq, s.seq+1)
+		return Record{}, fmt.Errorf("record %d, want %d", r.Seq, s.seq+1)
 	case r.Prev != s.head:
-		return fmt.Errorf("record %d does not continue the chain", r.Seq)
+		return Record{}, fmt.Errorf("record %d does not continue the chain", r.Seq)
 	}
-	return nil
+	return r, nil
 }
 
 // record takes the next record if either copy has it, and returns its pages.
 func (s *scan) record(seg *segment, page int) (int, error) {
-	errs := [2]error{s.follows(seg, 0, page), s.follows(seg, 1, page)}
-	good := 0
-	if errs[0] != nil {
-		if errs[1] != nil {
-			return 0, nil
-		}
-		good = 1
-	}
-	r, _ := decodeRecord(s.geo.ID, seg.at(good, page))
+	seg.reach(page)
+	r, err := s.follows(seg, 0, page)
 	n := pagesFor(len(r.Payload))
-	for i := range n {
-		if bytes.Equal(seg.at(0, page+i)[:PageSize], seg.at(1, page+i)[:PageSize]) {
-			continue
-		}
-		if errs[1-good] == nil {
+	if err != nil || !bytes.Equal(seg.at(0, page)[:n*PageSize], seg.at(1, page)[:n*PageSize]) {
+		// They differ: what does b hold?
+		other, errB := s.follows(seg, 1, page)
+		bad, why := 1, errB
+		switch {
+		case err == nil && errB == nil:
 			return 0, &DamagedError{Seq: r.Seq, Segment: seg.index, Page: page, Why: "the copies hold different records"}
+		case err != nil && errB != nil:
+			return 0, nil
+		case err != nil:
+			r, n, bad, why = other, pagesFor(len(other.Payload)), 0, err
 		}
-		why := errs[1-good].Error()
-		if blank(seg.at(1-good, page)[:n*PageSize]) {
-			why = "record is missing"
-		}
-		s.add(op{copy: 1 - good, seg: seg.index, page: page + i, pages: 1, what: Copied, seq: r.Seq, why: seg.reason(1-good, why)})
+		s.differ(seg, page, n, bad, r.Seq, why)
 	}
 	s.seq, s.head = r.Seq, r.Hash
 	s.index = append(s.index, place{int32(seg.index), int16(page), int16(n)})
 	return n, nil
 }
 
+// differ has the pages copied that one copy of a record has wrong.
+func (s *scan) differ(seg *segment, page, n, bad int, seq uint64, err error) {
+	why := err.Error()
+	if blank(seg.at(bad, page)[:n*PageSize]) {
+		why = "record is missing"
+	}
+	for i := page; i < page+n; i++ {
+		if !bytes.Equal(seg.at(0, i)[:PageSize], seg.at(1, i)[:PageSize]) {
+			s.add(op{copy: bad, seg: seg.index, page: i, pages: 1, what: Copied, seq: seq, why: seg.reason(bad, why)})
+		}
+	}
+}
+
 // skipped makes the end of a segment blank that the chain has jumped over.
 func (s *scan) skipped(seg *segment, from int) {
 	for page := from; page < s.geo.Pages; page++ {
+		seg.reach(page)
 		for c := range copies {
 			if !blank(seg.at(c, page)[:PageSize]) {
 				s.add(op{copy: c, seg: seg.index, page: page, pages: 1, what: Wiped, why: seg.reason(c, "free space is not blank")})
@@ -214,7 +227,8 @@ func (s *scan) skipped(seg *segment, from int) {
 // is lost there. Copy b is written only after a is safe: a blank b means that
 // nothing here was acknowledged.
 func (s *scan) free(seg *segment, from int) error {
-	for page := from; page*PageSize < len(seg.buf[0]); page++ {
+	for page := from; page < seg.pages; page++ {
+		seg.reach(page)
 		lost := func(why string) error {
 			return &DamagedError{Seq: s.seq + 1, Segment: seg.index, Page: page, Why: why}
 		}
