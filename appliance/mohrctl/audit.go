@@ -2,65 +2,181 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"mohr.internal/appliance/journal"
 	"mohr.internal/kiosk"
+	"mohr.internal/kiosk/audit"
+	"mohr.internal/kiosk/profile"
+	"mohr.internal/kiosk/receipt"
 )
 
-const auditHelp = `usage: mohrctl audit FOLDER
+const auditHelp = `usage: mohrctl audit [-profile FILE -publisher FILE -trust FILE] [-q] FOLDER
 
-Reads the journal in FOLDER without changing it, checks hash chain, records and
-changes of state, and prints one line a record. It may run beside the kiosk.
+Reads the journal in FOLDER without changing it, prints one line a record, and
+checks hash chain, records and changes of state. With the signed profile
+(FILE, and its signature in FILE without its extension and with .sig), the
+publisher's public key (PEM) and the list of receipt keys (JSON) it verifies every
+request, attestation, receipt and certificate too. It may run beside the kiosk.
+
+  mohrctl audit -q -profile etc/profile.json -publisher etc/publisher.pem -trust receipt-keys.json perm/journal
 
 `
 
 func auditCommand(_ context.Context, args []string) error {
 	f := flags("audit", auditHelp)
+	profileFile := f.String("profile", "", "signed profile")
+	publisher := f.String("publisher", "", "publisher's public key")
+	trust := f.String("trust", "", "list of receipt keys")
+	quiet := f.Bool("q", false, "print only what was found, and the sums")
 	if done, err := parse(f, args, 1); done || err != nil {
 		return err
 	}
-	if f.NArg() != 1 {
+	if f.NArg() != 1 || (*profileFile == "") != (*publisher == "") || (*profileFile == "") != (*trust == "") {
 		f.Usage()
 		return errUsage
+	}
+	var auditor *audit.Auditor
+	if *profileFile != "" {
+		options, err := auditOptions(*profileFile, *publisher, *trust)
+		if err != nil {
+			return err
+		}
+		auditor = audit.New(options)
 	}
 	j, err := journal.Open(f.Arg(0), journal.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	defer j.Close()
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	count := 0
+	lines := io.Writer(os.Stdout)
+	if *quiet {
+		lines = io.Discard
+	}
+	count, err := readRecords(j, lines, auditor)
+	if err != nil {
+		return err
+	}
+	seq, head := j.Head()
+	fmt.Printf("records: %d\nhead: %d %x\n", count, seq, head)
+	return errors.Join(findings(auditor), damage(j))
+}
+
+// readRecords prints and examines every record, and replays them as the kiosk does.
+func readRecords(j *journal.Journal, lines io.Writer, auditor *audit.Auditor) (count int, err error) {
+	w := tabwriter.NewWriter(lines, 0, 0, 2, ' ', 0)
 	err = j.Replay(1, func(r journal.Record) error {
 		record, err := kiosk.ParseRecord(r.Payload)
 		if err != nil {
 			return fmt.Errorf("record %d: %w", r.Seq, err)
 		}
 		count++
-		what := record.State + record.Event
+		if auditor != nil {
+			auditor.Record(r.Seq, record)
+		}
 		fmt.Fprintf(w, "%d\t%s\t%s\t%.8s\t%s\t%s\n", r.Seq, time.Unix(record.Time, 0).UTC().Format(time.RFC3339), record.Clock,
-			record.Renewal, what, record.Rule)
+			record.Renewal, record.State+record.Event, record.Rule)
 		return nil
 	})
 	if err := errors.Join(err, w.Flush()); err != nil {
-		return err
+		return count, err
 	}
+	_, err = kiosk.OpenLedger(readOnly{j}, nil)
+	return count, err
+}
+
+// findings prints what the auditor found. Only notes are no error.
+func findings(a *audit.Auditor) error {
+	if a == nil {
+		return nil
+	}
+	r := a.Report()
+	for _, f := range r.Findings {
+		fmt.Println(f)
+	}
+	fmt.Printf("renewals: %d\nrequests verified: %d\nattestations verified: %d\nreceipts verified: %d\ncertificates verified: %d\nfindings: %d\n",
+		r.Renewals, r.Requests, r.Attestations, r.Receipts, r.Certificates, r.Failed())
+	if n := r.Failed(); n > 0 {
+		return fmt.Errorf("%d findings", n)
+	}
+	return nil
+}
+
+func damage(j *journal.Journal) error {
 	for _, h := range j.Healed() {
 		fmt.Println("damaged in one copy:", h)
 	}
-	if _, err := kiosk.OpenLedger(readOnly{j}, nil); err != nil {
-		return err
-	}
-	seq, head := j.Head()
-	fmt.Printf("records: %d\nhead: %d %x\n", count, seq, head)
-	if len(j.Healed()) > 0 {
-		return fmt.Errorf("%d places are damaged in one copy; the kiosk will heal them when it starts", len(j.Healed()))
+	if n := len(j.Healed()); n > 0 {
+		return fmt.Errorf("%d places are damaged in one copy; the kiosk will heal them when it starts", n)
 	}
 	return nil
+}
+
+// auditOptions reads what the auditor is to believe.
+func auditOptions(profileFile, publisherFile, trustFile string) (audit.Options, error) {
+	p, err := openProfile(profileFile, publisherFile)
+	if err != nil {
+		return audit.Options{}, err
+	}
+	b, err := os.ReadFile(trustFile)
+	if err != nil {
+		return audit.Options{}, err
+	}
+	keys, err := receipt.ParseTrustList(b)
+	if err != nil {
+		return audit.Options{}, err
+	}
+	return audit.Options{
+		Anchors: p.Pool(), Intermediates: p.Intermediates(), Receipts: keys,
+		Officer: func(cert *x509.Certificate) error {
+			digest := profile.Digest(sha256.Sum256(cert.Raw))
+			for _, o := range p.Officers {
+				if o.Certificate == digest {
+					return nil
+				}
+			}
+			return fmt.Errorf("certificate %.16v… is not on the profile's list of officers", digest)
+		},
+	}, nil
+}
+
+// openProfile verifies a profile whatever its age: what it allowed is the past.
+func openProfile(file, publisherFile string) (*profile.Profile, error) {
+	text, err := os.ReadFile(publisherFile)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s holds no PEM", publisherFile)
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", publisherFile, err)
+	}
+	publisher, ok := key.(ed25519.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("%s: %T, want Ed25519", publisherFile, key)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := os.ReadFile(strings.TrimSuffix(file, ".json") + ".sig")
+	if err != nil {
+		return nil, err
+	}
+	return profile.Open(b, sig, publisher, 0, time.Time{})
 }
 
 // readOnly is a journal that the ledger can replay and nothing else.

@@ -3,7 +3,6 @@ package station
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -104,7 +103,7 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 		return err
 	}
 	k.Ledger, k.Surface = ledger, surface
-	k.Outbox = kiosk.NewOutbox(ledger, pool(k), intermediates(k), clock, log)
+	k.Outbox = kiosk.NewOutbox(ledger, k.Profile.Pool(), k.Profile.Intermediates(), clock, log)
 	life, stop := context.WithCancel(ctx)
 	outbox := make(chan error, 1)
 	go func() {
@@ -155,21 +154,6 @@ func serveOutbox(ctx context.Context, path string, box *kiosk.Outbox, log *slog.
 		return err
 	}
 	return nil
-}
-
-func pool(k *kiosk.Kiosk) *x509.CertPool {
-	out := x509.NewCertPool()
-	for _, a := range k.Profile.Anchors {
-		out.AddCert(a.Certificate)
-	}
-	return out
-}
-
-func intermediates(k *kiosk.Kiosk) (out []*x509.Certificate) {
-	for _, c := range k.Profile.Chain {
-		out = append(out, c.Certificate)
-	}
-	return out
 }
 
 // troubleRule is the rule that explains why the station does not serve.

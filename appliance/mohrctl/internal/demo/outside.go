@@ -46,7 +46,7 @@ func (x *outside) all(ctx context.Context, recorded, accepted desk.Shot) {
 		x.report.examine("two renewals in the journal", fmt.Errorf("found %d", len(x.renewals)))
 		return
 	}
-	x.report.examine("mohrctl audit accepts the journal", x.run(ctx, nil, x.mohrctl, "audit", x.place.Kioskd.Journal.Dir))
+	x.report.examine("mohrctl audit verifies every request, attestation, receipt and certificate in the journal", x.audit(ctx))
 	x.report.examine("the CA issued exactly one certificate for each request", x.issuedOnce())
 	for i, n := range x.renewals {
 		device := x.place.Device([]desk.Kind{desk.Citizen, desk.Second}[i])
@@ -285,4 +285,14 @@ func (x *outside) noPIN() error {
 		}
 	}
 	return nil
+}
+
+// audit re-verifies the whole journal by the program an auditor would use.
+func (x *outside) audit(ctx context.Context) error {
+	said, err := x.output(ctx, nil, x.mohrctl, "audit", "-q", "-profile", x.place.Kioskd.Profile.File,
+		"-publisher", x.place.Kioskd.Profile.PublisherKey, "-trust", x.place.TrustFile(), x.place.Kioskd.Journal.Dir)
+	if err == nil && !strings.Contains(string(said), "requests verified: 2") {
+		err = fmt.Errorf("said %q", said)
+	}
+	return err
 }

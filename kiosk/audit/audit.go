@@ -1,0 +1,265 @@
+// Package audit re-verifies a journal from its records alone, long after and far
+// from the kiosk: every request and signature, every attestation and the evidence
+// it names, every receipt, every issued certificate, and the order of it all.
+//
+// It believes nothing that it cannot check: CA certificates, the list of officers
+// and the kiosk's receipt keys are given from outside. What a record says of time
+// is the kiosk's claim and is taken for the moment of signing. The hash chain is
+// the journal's (appliance/journal) and the allowed changes of state are the
+// ledger's (package kiosk); both refuse to replay otherwise.
+//
+// It cannot see what was never recorded, and cannot open evidence.
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"mohr.internal/kiosk"
+	"mohr.internal/kiosk/cmp"
+	"mohr.internal/kiosk/receipt"
+)
+
+// Rules of the audit. Notes do not fail it.
+const (
+	RuleRequest     = "AUDIT-REQUEST"     // a stored request does not verify
+	RuleTwice       = "AUDIT-TWICE"       // two different requests for one renewal
+	RuleAttestation = "AUDIT-ATTESTATION" // the attestation does not verify, or is about another request
+	RuleEvidence    = "AUDIT-EVIDENCE"    // the sealed evidence is not the attested one
+	RuleReceipt     = "AUDIT-RECEIPT"     // a receipt does not verify, or says more than the journal holds
+	RuleGap         = "AUDIT-GAP"         // receipt numbers do not rise by one
+	RuleCertificate = "AUDIT-CERT"        // an issued certificate is not for the request, or does not chain
+	RulePIN         = "AUDIT-PIN"         // two PIN tries without a result between them
+	NoteOutcome     = "NOTE-PIN-OUTCOME"  // a PIN try without a result: nobody knows whether it counted
+	NoteClock       = "NOTE-CLOCK"        // the clock went backwards
+)
+
+// Options are what the auditor believes.
+type Options struct {
+	Anchors       *x509.CertPool
+	Intermediates []*x509.Certificate
+	Officer       func(*x509.Certificate) error // on the list?
+	Receipts      receipt.TrustList
+}
+
+// Finding is one thing that is not as it should be, or worth a note.
+type Finding struct {
+	Seq     uint64
+	Renewal kiosk.RenewalID
+	Rule    string
+	Detail  string
+}
+
+// Note says whether the finding does not fail the audit.
+func (f Finding) Note() bool { return f.Rule == NoteOutcome || f.Rule == NoteClock }
+
+// String is one line for a report.
+func (f Finding) String() string {
+	return fmt.Sprintf("record %d, renewal %.8s: %s: %s", f.Seq, f.Renewal, f.Rule, f.Detail)
+}
+
+// Report is the outcome.
+type Report struct {
+	Records, Renewals, Requests, Attestations, Receipts, Certificates int
+	Findings                                                          []Finding
+}
+
+// Failed is how many findings are more than notes.
+func (r Report) Failed() int {
+	n := 0
+	for _, f := range r.Findings {
+		if !f.Note() {
+			n++
+		}
+	}
+	return n
+}
+
+// Auditor takes a journal's records in order.
+type Auditor struct {
+	options  Options
+	report   Report
+	renewals map[kiosk.RenewalID]*renewal
+	receipts uint64 // number of the last receipt
+	time     int64  // of the last record
+}
+
+// renewal is what is kept of one renewal between its records.
+type renewal struct {
+	evidence  [32]byte // of the last sealed evidence
+	request   *[32]byte
+	publicKey []byte
+	trying    bool // a PIN try has no result yet
+}
+
+// New returns an auditor for one journal.
+func New(o Options) *Auditor {
+	return &Auditor{options: o, renewals: map[kiosk.RenewalID]*renewal{}}
+}
+
+// Record examines the next record.
+func (a *Auditor) Record(seq uint64, r kiosk.Record) {
+	a.report.Records++
+	find := func(rule, format string, args ...any) {
+		a.report.Findings = append(a.report.Findings, Finding{seq, r.Renewal, rule, fmt.Sprintf(format, args...)})
+	}
+	if r.Time < a.time {
+		find(NoteClock, "%d seconds back", a.time-r.Time)
+	}
+	a.time = r.Time
+	if r.Renewal.Zero() {
+		return
+	}
+	n := a.renewals[r.Renewal]
+	if n == nil {
+		n = &renewal{}
+		a.renewals[r.Renewal] = n
+		a.report.Renewals++
+	}
+	if r.Sealed != nil {
+		n.evidence = sha256.Sum256(r.Sealed)
+	}
+	if r.Request != nil {
+		a.request(n, r, find)
+	}
+	if r.Certificate != nil {
+		a.report.Certificates++
+		if err := a.certificate(n, r); err != nil {
+			find(RuleCertificate, "%v", err)
+		}
+	}
+	if r.Receipt != "" {
+		a.report.Receipts++
+		if err := a.receipt(n, r); err != nil {
+			find(RuleReceipt, "%v", err)
+		}
+		if r.ReceiptSeq != a.receipts+1 {
+			find(RuleGap, "receipt %d follows %d", r.ReceiptSeq, a.receipts)
+		}
+		a.receipts = r.ReceiptSeq
+	}
+	switch r.Event {
+	case kiosk.EventPINTry:
+		if n.trying {
+			find(RulePIN, "a second PIN try without a result of the first")
+		}
+		n.trying = true
+	case kiosk.EventPINResult:
+		n.trying = false
+	default:
+		if n.trying {
+			find(NoteOutcome, "the PIN try before has no result")
+			n.trying = false
+		}
+	}
+}
+
+// Report is the outcome of all records so far.
+func (a *Auditor) Report() Report { return a.report }
+
+// request verifies the three signatures of a stored request and what ties them
+// to each other and to the renewal.
+func (a *Auditor) request(n *renewal, r kiosk.Record, find func(rule, format string, args ...any)) {
+	a.report.Requests++
+	at := time.Unix(r.Time, 0)
+	sum := sha256.Sum256(r.Request)
+	if n.request != nil && *n.request != sum {
+		find(RuleTwice, "request %x after %x", sum[:4], n.request[:4])
+	}
+	n.request = &sum
+	nested, inner, err := a.open(r, at)
+	if err != nil {
+		find(RuleRequest, "%v", err)
+		return
+	}
+	old, req, err := inner.CheckRequest()
+	if err != nil {
+		find(RuleRequest, "%v", err)
+		return
+	}
+	n.publicKey = req.PublicKey
+	if err := a.chain(old, at); err != nil {
+		find(RuleRequest, "old certificate: %v", err)
+	}
+	a.report.Attestations++
+	officers := cmp.Officers{Anchors: a.options.Anchors, Intermediates: a.options.Intermediates, Allow: a.options.Officer}
+	s, _, err := cmp.VerifyAttestation(nested.Attestation(), officers, at)
+	if err == nil {
+		err = s.CheckRequest(inner)
+	}
+	if err != nil {
+		find(RuleAttestation, "%v", err)
+		return
+	}
+	if s.EvidenceHash != n.evidence {
+		find(RuleEvidence, "attested %x, journaled %x", s.EvidenceHash[:4], n.evidence[:4])
+	}
+}
+
+// open takes the layers of a stored request apart and verifies the kiosk's.
+func (a *Auditor) open(r kiosk.Record, at time.Time) (nested, inner *cmp.Message, err error) {
+	if nested, err = cmp.Parse(r.Request); err != nil {
+		return nil, nil, err
+	}
+	if !bytes.Equal(nested.TransactionID(), r.Renewal[:]) {
+		return nil, nil, fmt.Errorf("transaction %x", nested.TransactionID())
+	}
+	ra, err := nested.ProtectionCert()
+	if err != nil {
+		return nil, nil, err
+	}
+	err = errors.Join(nested.VerifyProtection(ra), cmp.RASigner(ra), a.chain(ra, at))
+	if err != nil {
+		return nil, nil, err
+	}
+	inner, err = nested.Inner()
+	return nested, inner, err
+}
+
+// chain verifies a certificate up to the anchors, at the time of the record.
+func (a *Auditor) chain(cert *x509.Certificate, at time.Time) error {
+	between := x509.NewCertPool()
+	for _, c := range a.options.Intermediates {
+		between.AddCert(c)
+	}
+	_, err := cert.Verify(x509.VerifyOptions{
+		Roots: a.options.Anchors, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	return err
+}
+
+// certificate holds an issued certificate against the request.
+func (a *Auditor) certificate(n *renewal, r kiosk.Record) error {
+	cert, err := x509.ParseCertificate(r.Certificate)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(cert.RawSubjectPublicKeyInfo, n.publicKey) {
+		return errors.New("certificate is for another key than was requested")
+	}
+	return a.chain(cert, time.Unix(r.Time, 0))
+}
+
+// receipt holds a receipt against what the journal held when it was given.
+func (a *Auditor) receipt(n *renewal, r kiosk.Record) error {
+	given, _, err := a.options.Receipts.Verify(r.Receipt)
+	if err != nil {
+		return err
+	}
+	want := map[receipt.State]string{receipt.Recorded: kiosk.Receipted.String(), receipt.Accepted: kiosk.Loaded.String()}
+	switch {
+	case n.request == nil:
+		return errors.New("receipt without a stored request")
+	case given.Request != *n.request:
+		return errors.New("receipt for another request")
+	case given.Seq != r.ReceiptSeq:
+		return fmt.Errorf("receipt says number %d, journal %d", given.Seq, r.ReceiptSeq)
+	case want[given.State] != r.State:
+		return fmt.Errorf("receipt says %v, journal %s", given.State, r.State)
+	}
+	return nil
+}
