@@ -73,7 +73,7 @@ func (k *Kiosk) Run(ctx context.Context) error {
 // on the screen meanwhile; a journal that fails or is full is an error.
 func (k *Kiosk) idle(ctx context.Context) (Device, error) {
 	two := false
-	for {
+	for ctx.Err() == nil {
 		stored := k.Ledger.Changed()
 		if err := k.Ledger.ready(); err != nil {
 			return Device{}, err
@@ -102,6 +102,7 @@ func (k *Kiosk) idle(ctx context.Context) (Device, error) {
 			return Device{}, err
 		}
 	}
+	return Device{}, context.Cause(ctx) // also with a token in: nobody is begun with any more
 }
 
 // serve is one citizen, from the token's insertion to its removal. Whatever goes

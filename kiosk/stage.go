@@ -184,8 +184,11 @@ func (s *stage) converse(ctx context.Context, p page, wake <-chan struct{}, idle
 			switch {
 			case !ok:
 				return false, errors.New("kiosk: the panel is closed")
-			case warned: // the answer was to the warning
+			case warned: // the answer was to the warning, whatever it was
 				limit, warned = idle, false
+				if in.Key == 'L' {
+					s.nextLanguage()
+				}
 				if err := s.show(p); err != nil {
 					return false, err
 				}
