@@ -67,7 +67,8 @@ func trackingNumber(id RenewalID) uint64 {
 	return 100_000_000 + binary.BigEndian.Uint64(id[:8])%900_000_000
 }
 
-func (k *Kiosk) tracking(n Renewal) string { return receipt.FormatTracking(trackingNumber(n.ID)) }
+// Tracking is the number on the holder's receipt, as people read it.
+func (n Renewal) Tracking() string { return receipt.FormatTracking(trackingNumber(n.ID)) }
 
 // deliver shows the receipt and waits for the CA. It returns true when the
 // certificate is there and the token still in, false when the holder has seen the
@@ -100,7 +101,7 @@ func (k *Kiosk) deliver(ctx context.Context, c *citizen, id RenewalID) (issued b
 			poll.schedule(k.Outbox, d)
 		}
 		wake, release := anyOf(ledgerChanged, outboxChanged, presenceChanged, poll.due)
-		choice, _, err := k.stage.await(ctx, receiptPage(n, k.tracking(n), deliveryStatus(n, d, here), display.TokenFree), wake, idle)
+		choice, _, err := k.stage.await(ctx, receiptPage(n, n.Tracking(), deliveryStatus(n, d, here), display.TokenFree), wake, idle)
 		release()
 		if ruleOf(err) == RuleIdle {
 			return false, nil

@@ -38,6 +38,7 @@ type Renewal struct {
 	ID          RenewalID
 	State       State
 	Rule        string
+	Trouble     string // rule of the last thing that went wrong in this state, "" for none
 	Updated     time.Time
 	OldCert     []byte
 	KeyID       []byte
@@ -107,7 +108,10 @@ func (l *Ledger) apply(seq uint64, r Record) error {
 		return err
 	}
 	if r.State != "" {
-		n.State, n.Rule = to, r.Rule
+		n.State, n.Rule, n.Trouble = to, r.Rule, ""
+	}
+	if r.Event == EventBadAnswer || r.Event == EventStopped {
+		n.Trouble = r.Rule
 	}
 	n.Updated, n.touched = time.Unix(r.Time, 0).UTC(), seq
 	take(&n.OldCert, r.OldCert)

@@ -234,7 +234,7 @@ func (k *Kiosk) settle(station, ctx context.Context, c *citizen, id RenewalID) e
 		return k.stopped(id, err)
 	}
 	n, _ := k.Ledger.Renewal(id)
-	k.tell(station, c.device, receiptPage(n, k.tracking(n), "receipt.accepted", display.TokenFree))
+	k.tell(station, c.device, receiptPage(n, n.Tracking(), "receipt.accepted", display.TokenFree))
 	return nil
 }
 

@@ -17,6 +17,10 @@ const usage = `usage: mohrctl COMMAND [ARGUMENTS]
   run      serve a desk in the browser: a kiosk with tokens and a CA to play with
   verify   verify a receipt
   audit    read a journal and check it
+  journal  say how full a journal is; find its records on a lost file system
+  queue    list what a kiosk still has to deliver, why, and what to do
+  export   write undelivered requests into one sealed file
+  deliver  deliver such a file where there is a network
   token    list the tokens this software knows, or what is plugged in
 
 mohrctl COMMAND --help tells more. Exit codes: 0 good, 1 not good, 2 wrong usage.
@@ -28,6 +32,8 @@ var errUsage = errors.New("wrong usage")
 // commands get their arguments and print to standard output.
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"demo": demoCommand, "run": runCommand, "verify": verifyCommand, "audit": auditCommand, "token": tokenCommand,
+	"queue": queueCommand, "export": exportCommand, "deliver": deliverCommand,
+	"journal": journalCommand,
 }
 
 func main() {

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"mohr.internal/appliance/journal"
+	"mohr.internal/kiosk"
+	"mohr.internal/kiosk/words"
+)
+
+const queueHelp = `usage: mohrctl queue [-lang en|fa] FOLDER
+
+Lists what the kiosk with the journal in FOLDER still has to deliver or to hand
+out: since when, how far it is, why it is stuck, and what to do. No names: people
+are told apart by the tracking number on their receipt. It may run beside the kiosk.
+
+`
+
+func queueCommand(_ context.Context, args []string) error {
+	f := flags("queue", queueHelp)
+	lang := f.String("lang", "en", "language: en or fa")
+	if done, err := parse(f, args, 1); done || err != nil {
+		return err
+	}
+	if f.NArg() != 1 {
+		f.Usage()
+		return errUsage
+	}
+	ledger, closeJournal, err := openLedger(f.Arg(0))
+	if err != nil {
+		return err
+	}
+	defer closeJournal()
+	book := words.In(*lang)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	open := ledger.All(func(n kiosk.Renewal) bool { return n.State.Signed() || n.Confirm != nil })
+	for _, n := range open {
+		fmt.Fprintf(w, "%s\t%s\tsince %s\t%s\t%s\n", n.Tracking(), n.State, n.Updated.Format(time.RFC3339), n.Trouble, nextStep(book, n))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Printf("open: %d\n", len(open))
+	return nil
+}
+
+// nextStep says what to do about a stuck renewal, or what it waits for.
+func nextStep(book *words.Book, n kiosk.Renewal) string {
+	switch {
+	case n.Trouble != "" && book.Has("next."+n.Trouble):
+		return book.Say("next." + n.Trouble)
+	case n.State == kiosk.Issued:
+		return book.Say("queue.issued")
+	case n.State == kiosk.Delivered:
+		return book.Say("queue.waiting")
+	case n.State == kiosk.Loaded:
+		return book.Say("queue.confirm")
+	}
+	return book.Say("queue.unsent")
+}
+
+// openLedger replays a journal without changing it.
+func openLedger(dir string) (*kiosk.Ledger, func() error, error) {
+	j, err := journal.Open(dir, journal.Options{ReadOnly: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	ledger, err := kiosk.OpenLedger(readOnly{j}, nil)
+	if err != nil {
+		j.Close()
+		return nil, nil, err
+	}
+	return ledger, j.Close, nil
+}
+
+// pending are the parcels of a journal that have not reached the CA.
+func pending(ledger *kiosk.Ledger) []kiosk.Parcel {
+	return kiosk.NewOutbox(ledger, nil, nil, nil, slog.New(slog.DiscardHandler)).Pending()
+}
