@@ -4,11 +4,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"mohr.internal/appliance/journal"
@@ -21,11 +23,22 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"mohrctl": ma
 // The command as people use it; each script says what it expects and why.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", Setup: func(env *testscript.Env) error {
-		if err := writeReceipt(env.WorkDir); err != nil {
+		if err := errors.Join(writeReceipt(env.WorkDir), writeAge(env.WorkDir)); err != nil {
 			return err
 		}
 		return writeJournal(filepath.Join(env.WorkDir, "journal"))
 	}})
+}
+
+// writeAge makes an identity and its recipient.
+func writeAge(dir string) error {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "identity.txt"), []byte(id.String()+"\n"), 0o600),
+		os.WriteFile(filepath.Join(dir, "recipient.txt"), []byte(id.Recipient().String()+"\n"), 0o600))
 }
 
 // writeReceipt makes receipt.txt, changed.txt and the list of keys to verify with.
