@@ -503,7 +503,7 @@ func (c *counter) act(s display.Screen) bool {
 	switch s.ID {
 	case "idle":
 		c.insert(c.citizen)
-	case "token", "later", "review", "sign", "pickup":
+	case "token", "notice", "later", "review", "sign", "pickup":
 		c.press(choiceOK)
 	case "officer-insert":
 		c.insert(c.officer)

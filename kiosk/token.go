@@ -164,12 +164,14 @@ func (k *Kiosk) unfinished(c *citizen) (RenewalID, bool) {
 	return id, c.cert != nil
 }
 
-// checkObjects brings the token's objects into the form the checks take.
+// checkObjects brings the token's objects into the form the checks take. Before the
+// PIN a private key is hidden, and a public key alone stands for the pair.
 func checkObjects(objects []pkcs11.Object) []check.Object {
 	var out []check.Object
 	for _, o := range objects {
 		out = append(out, check.Object{
-			ID: o.ID, Label: o.Label, CertificateDER: o.CertificateDER, PublicKeyDER: o.PublicKeyDER, HasPrivate: o.HasPrivate,
+			ID: o.ID, Label: o.Label, CertificateDER: o.CertificateDER, PublicKeyDER: o.PublicKeyDER,
+			HasPrivate: o.HasPrivate || o.HasPublic && o.CertificateDER == nil,
 		})
 	}
 	return out
