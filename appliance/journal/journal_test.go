@@ -144,6 +144,9 @@ func TestAppendReopen(t *testing.T) {
 func TestFull(t *testing.T) {
 	j, dir := create(t, small)
 	n := 0
+	if j.Fill() != 0 {
+		t.Errorf("fill of an empty journal: %v", j.Fill())
+	}
 	for {
 		_, err := j.Append(make([]byte, 3*PageSize-Overhead))
 		if errors.Is(err, ErrFull) {
@@ -161,8 +164,8 @@ func TestFull(t *testing.T) {
 	if _, err := j.Append(make([]byte, PageSize-Overhead)); err != nil {
 		t.Error(err)
 	}
-	if j.Free() != 0 {
-		t.Errorf("%d bytes free", j.Free())
+	if j.Free() != 0 || j.Fill() != 1 {
+		t.Errorf("%d bytes free, fill %v", j.Free(), j.Fill())
 	}
 	if _, err := j.Append(nil); !errors.Is(err, ErrFull) {
 		t.Errorf("append to a full journal: %v", err)

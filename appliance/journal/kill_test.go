@@ -36,6 +36,10 @@ func TestMain(m *testing.M) {
 		if err := mounted(dir); err != nil {
 			fmt.Println(err)
 		}
+	case "ext4":
+		if err := ext4(dir); err != nil {
+			fmt.Println(err)
+		}
 	default:
 		os.Exit(m.Run())
 	}

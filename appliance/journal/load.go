@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 )
@@ -125,13 +126,13 @@ func spoil(b []byte) {
 }
 
 // readPages reads as much as there is. One bad sector costs its page only.
-func readPages(f file, buf []byte, off int64) error {
+func readPages(f io.ReaderAt, buf []byte, off int64) error {
 	n, err := f.ReadAt(buf, off)
 	if err == nil {
 		return nil
 	}
 	for i := n / PageSize * PageSize; i < len(buf); i += PageSize {
-		page := buf[i : i+PageSize]
+		page := buf[i:min(i+PageSize, len(buf))]
 		if _, e := f.ReadAt(page, off+int64(i)); e != nil {
 			spoil(page)
 		}
