@@ -49,8 +49,10 @@ func NewClient(connect, request time.Duration, transport *http.Transport) *http.
 	}
 }
 
-// Deliver posts der until there is a CMP message in answer or ctx ends.
-func (c *Courier) Deliver(ctx context.Context, id string, der []byte, failed func(why string)) ([]byte, error) {
+// Deliver posts der until there is a CMP message in answer or ctx ends. failed is
+// told of each try without one: why, the how manieth in a row, and the wait before
+// the next.
+func (c *Courier) Deliver(ctx context.Context, id string, der []byte, failed func(why string, tries int, next time.Duration)) ([]byte, error) {
 	for n := 0; ; n++ {
 		answer, after, err := c.post(ctx, der)
 		if err == nil {
@@ -59,8 +61,9 @@ func (c *Courier) Deliver(ctx context.Context, id string, der []byte, failed fun
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		failed(err.Error())
-		if err := sleep(ctx, max(after, c.wait(n))); err != nil {
+		pause := max(after, c.wait(n))
+		failed(err.Error(), n+1, pause)
+		if err := sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}

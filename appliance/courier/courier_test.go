@@ -50,7 +50,11 @@ func deliver(t *testing.T, h http.HandlerFunc) (answer []byte, failed []string, 
 	defer s.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	answer, err = courierFor(s.URL).Deliver(ctx, "id", []byte("request"), func(why string) { failed = append(failed, why) })
+	answer, err = courierFor(s.URL).Deliver(ctx, "id", []byte("request"), func(why string, tries int, next time.Duration) {
+		if failed = append(failed, why); tries != len(failed) || next < time.Millisecond {
+			t.Errorf("try %d reported as %d, next after %v", len(failed), tries, next)
+		}
+	})
 	return answer, failed, err
 }
 
@@ -131,7 +135,7 @@ func TestNobodyListens(t *testing.T) {
 	s.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	tries := 0
-	_, err := courierFor(s.URL).Deliver(ctx, "id", nil, func(string) {
+	_, err := courierFor(s.URL).Deliver(ctx, "id", nil, func(string, int, time.Duration) {
 		if tries++; tries == 5 {
 			cancel()
 		}
@@ -194,7 +198,7 @@ func TestForeignTLSServer(t *testing.T) {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	var why string
-	courierFor(s.URL).Deliver(ctx, "id", nil, func(w string) {
+	courierFor(s.URL).Deliver(ctx, "id", nil, func(w string, _ int, _ time.Duration) {
 		why = w
 		cancel()
 	})

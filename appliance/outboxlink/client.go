@@ -9,8 +9,9 @@ import (
 )
 
 // Deliver brings one parcel to the CA. It may try for as long as ctx allows and
-// reports each failed try; it returns the CA's answer.
-type Deliver func(ctx context.Context, id string, der []byte, failed func(why string)) ([]byte, error)
+// reports each failed try: why, the how manieth in a row, and the wait before the
+// next. It returns the CA's answer.
+type Deliver func(ctx context.Context, id string, der []byte, failed func(why string, tries int, next time.Duration)) ([]byte, error)
 
 // Again waits after an answer that did not settle a parcel; after is what kioskd asked for.
 type Again func(ctx context.Context, id string, after time.Duration) error
@@ -117,8 +118,8 @@ func (w *worker) withdraw(id string) {
 // run delivers one parcel until kioskd says that it is done.
 func (w *worker) run(j *job, m message, deliver Deliver, again Again) {
 	for {
-		answer, err := deliver(j.ctx, m.ID, m.DER, func(why string) {
-			w.send(message{Kind: kindFailed, ID: m.ID, Why: clip(why)})
+		answer, err := deliver(j.ctx, m.ID, m.DER, func(why string, tries int, next time.Duration) {
+			w.send(message{Kind: kindFailed, ID: m.ID, Why: clip(why), Tries: min(tries, maxTries), After: min(next, maxWait).Milliseconds()})
 		})
 		if err != nil {
 			return // only when ctx has ended

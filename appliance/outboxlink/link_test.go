@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -56,10 +57,10 @@ func (b *box) Answer(id string, der []byte) (bool, time.Duration) {
 	return b.verdict(id)
 }
 
-func (b *box) Failed(id, why string) {
+func (b *box) Failed(id string, f Failure) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failed = append(b.failed, id+": "+why)
+	b.failed = append(b.failed, fmt.Sprintf("%s: %s (%d, %v)", id, f.Why, f.Tries, f.Next))
 }
 
 func (b *box) said() string {
@@ -128,7 +129,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("%s did not come", what)
 }
 
-func echo(_ context.Context, _ string, der []byte, _ func(string)) ([]byte, error) {
+func echo(_ context.Context, _ string, der []byte, _ func(string, int, time.Duration)) ([]byte, error) {
 	return append([]byte("re:"), der...), nil
 }
 
@@ -160,13 +161,13 @@ func TestSendsAgain(t *testing.T) {
 func TestWithdraws(t *testing.T) {
 	b := newBox(Parcel{"a", []byte("A")})
 	stopped := make(chan struct{})
-	work(t, serve(t, b), func(ctx context.Context, _ string, _ []byte, failed func(string)) ([]byte, error) {
-		failed("no route")
+	work(t, serve(t, b), func(ctx context.Context, _ string, _ []byte, failed func(string, int, time.Duration)) ([]byte, error) {
+		failed("no route", 3, time.Minute)
 		<-ctx.Done()
 		close(stopped)
 		return nil, ctx.Err()
 	})
-	eventually(t, "failure", func() bool { return b.said() == "a: no route" })
+	eventually(t, "failure", func() bool { return b.said() == "a: no route (3, 1m0s)" })
 	b.set()
 	select {
 	case <-stopped:
@@ -179,7 +180,7 @@ func TestWithdraws(t *testing.T) {
 func TestReconnects(t *testing.T) {
 	b := newBox(Parcel{"a", []byte("A")})
 	path := serve(t, b)
-	hang := func(ctx context.Context, _ string, _ []byte, _ func(string)) ([]byte, error) {
+	hang := func(ctx context.Context, _ string, _ []byte, _ func(string, int, time.Duration)) ([]byte, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -199,6 +200,8 @@ func TestNonsense(t *testing.T) {
 		"huge": huge, "empty": {0, 0, 0, 0}, "not JSON": append([]byte{0, 0, 0, 4}, "null"...),
 		"a parcel from syncd": frame(t, message{Kind: kindParcel, ID: "a"}),
 		"no id":               frame(t, message{Kind: kindAnswer}),
+		"no tries":            frame(t, message{Kind: kindFailed, ID: "a", Why: "x"}),
+		"tries in an answer":  frame(t, message{Kind: kindAnswer, ID: "a", Tries: 1}),
 		"unknown kind":        frame(t, message{Kind: "shell", ID: "a"}),
 	} {
 		conn, err := net.Dial("unix", path)
@@ -233,7 +236,7 @@ func TestTooLarge(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add(frame(f, message{Kind: kindParcel, ID: "a", DER: []byte{1, 2, 3}}))
 	f.Add(frame(f, message{Kind: kindVerdict, ID: "a", Done: true, After: 5000}))
-	f.Add(frame(f, message{Kind: kindFailed, ID: "a", Why: "why"}))
+	f.Add(frame(f, message{Kind: kindFailed, ID: "a", Why: "why", Tries: 1, After: 10}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := read(bytes.NewReader(b))

@@ -24,6 +24,12 @@ import (
 // MaxMessage bounds one message: a DER object of 64 KiB in base64 and some names.
 const MaxMessage = 128 << 10
 
+// Bounds of what is told about a try.
+const (
+	maxWait  = 24 * time.Hour
+	maxTries = 1_000_000
+)
+
 // The kinds of message.
 const (
 	kindParcel   = "parcel"
@@ -39,7 +45,8 @@ type message struct {
 	DER   []byte `json:"der,omitempty"`
 	Why   string `json:"why,omitempty"`   // failed: for the log and the officer
 	Done  bool   `json:"done,omitempty"`  // verdict
-	After int64  `json:"after,omitempty"` // verdict: milliseconds
+	After int64  `json:"after,omitempty"` // verdict, failed: milliseconds until the next try
+	Tries int    `json:"tries,omitempty"` // failed: tries in a row without an answer
 }
 
 func write(w io.Writer, m message) error {
@@ -81,8 +88,11 @@ func parse(b []byte) (message, error) {
 	if m.ID == "" || len(m.ID) > 64 || len(m.Why) > 1024 {
 		return message{}, fmt.Errorf("outboxlink: id of %d and text of %d bytes", len(m.ID), len(m.Why))
 	}
-	if m.After < 0 || m.After > (24*time.Hour).Milliseconds() {
+	if m.After < 0 || m.After > maxWait.Milliseconds() {
 		return message{}, fmt.Errorf("outboxlink: wait of %d ms", m.After)
+	}
+	if m.Tries < 0 || m.Tries > maxTries || (m.Tries > 0) != (m.Kind == kindFailed) {
+		return message{}, fmt.Errorf("outboxlink: %d tries in a %.40q", m.Tries, m.Kind)
 	}
 	switch m.Kind {
 	case kindParcel, kindVerdict, kindWithdraw, kindAnswer, kindFailed:

@@ -24,7 +24,14 @@ type Outbox interface {
 	// Answer judges what the CA sent for a parcel: done, or to be sent again after a while.
 	Answer(id string, der []byte) (done bool, after time.Duration)
 	// Failed is told of each attempt without an answer.
-	Failed(id, why string)
+	Failed(id string, f Failure)
+}
+
+// Failure is one attempt without an answer.
+type Failure struct {
+	Why   string
+	Tries int           // in a row, since syncd took the parcel
+	Next  time.Duration // until the next try
 }
 
 // Serve answers syncd on l until ctx ends. There is one syncd: a new connection
@@ -121,9 +128,9 @@ func take(m message, box Outbox, send func(message) error) error {
 	switch m.Kind {
 	case kindAnswer:
 		done, after := box.Answer(m.ID, m.DER)
-		return send(message{Kind: kindVerdict, ID: m.ID, Done: done, After: min(after, 24*time.Hour).Milliseconds()})
+		return send(message{Kind: kindVerdict, ID: m.ID, Done: done, After: min(after, maxWait).Milliseconds()})
 	case kindFailed:
-		box.Failed(m.ID, m.Why)
+		box.Failed(m.ID, Failure{m.Why, m.Tries, time.Duration(m.After) * time.Millisecond})
 		return nil
 	}
 	return errors.New("outboxlink: syncd sent a " + m.Kind)

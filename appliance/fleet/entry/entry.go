@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// MaxSealed bounds the sealed part: the largest journal record, and what age
+	// MaxSealed bounds the sealed part: twice the largest journal record, and what age
 	// adds for eight hybrid recipients.
-	MaxSealed = 288 << 10
+	MaxSealed = 560 << 10
 	// MaxEntry bounds one entry.
 	MaxEntry = MaxSealed + 4<<10
 
@@ -216,4 +216,34 @@ func CheckKiosk(name string) error {
 		return fmt.Errorf("entry: kiosk %.80q: want 1 to %d of A-Z a-z 0-9 - _", name, maxKiosk)
 	}
 	return nil
+}
+
+// Private is what the sealed part holds once the centre has opened it.
+type Private struct {
+	Payload []byte `cbor:"0,keyasint"`           // the journal record's bytes, which its hash covers
+	Record  []byte `cbor:"1,keyasint,omitempty"` // the record in clear, where the kiosk keeps parts of it sealed on disk
+}
+
+// Marshal is the plain text of the sealed part.
+func (p Private) Marshal() ([]byte, error) {
+	b, err := encoder.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("entry: encode: %w", err)
+	}
+	return b, nil
+}
+
+// ParsePrivate reads what Marshal wrote and nothing else.
+func ParsePrivate(b []byte) (Private, error) {
+	if len(b) > 2*MaxSealed {
+		return Private{}, fmt.Errorf("entry: %d bytes, at most %d", len(b), 2*MaxSealed)
+	}
+	var p Private
+	if err := decoder.Unmarshal(b, &p); err != nil {
+		return Private{}, fmt.Errorf("entry: %w", err)
+	}
+	if again, err := p.Marshal(); err != nil || !bytes.Equal(again, b) {
+		return Private{}, errors.New("entry: private part is not in deterministic form")
+	}
+	return p, nil
 }

@@ -20,6 +20,8 @@ func (o outbox) Pending() (out []outboxlink.Parcel) {
 	return out
 }
 
+func (o outbox) Failed(id string, f outboxlink.Failure) { o.Outbox.Failed(id, f.Why) }
+
 func (o outbox) Answer(id string, der []byte) (done bool, after time.Duration) {
 	v := o.Outbox.Answer(id, der)
 	return v.Done, v.After
