@@ -518,7 +518,12 @@ func (c *counter) act(s display.Screen) bool {
 	case "pin":
 		c.enterPIN(c.citizen, citizenPIN)
 	case "receipt":
+		if c.citizen.device == "" {
+			c.press(choiceOK)
+			break
+		}
 		c.sync()
+		time.Sleep(time.Second)
 	case "accepted", "refused":
 		c.press(choiceOK)
 	case "remove":
@@ -540,7 +545,7 @@ func (c *counter) walk(until ...string) display.Screen {
 // itself and says then that the page is done with.
 func (c *counter) walkWith(see func(display.Screen) bool, until ...string) display.Screen {
 	c.t.Helper()
-	for idle := 0; idle < 100; {
+	for idle, n := 0, 0; idle < 100 && n < 1000; n++ {
 		synctest.Wait()
 		s := c.glass.now()
 		if slices.Contains(until, s.ID) {
