@@ -53,10 +53,11 @@ type Kiosk struct {
 }
 
 // Keys are the kiosk's own key files: the RA key that signs the nested message,
-// with its certificate and chain, and the receipt key.
+// with its certificate and chain, the receipt key, and the key that seals the journal.
 type Keys struct {
 	RA      RAKey `json:"ra"`
 	Receipt File  `json:"receipt"`
+	Storage File  `json:"storage"`
 }
 
 // RAKey is a private key (PKCS#8 PEM) with its certificate and chain (PEM).
@@ -115,6 +116,7 @@ func (k *Kioskd) Validate() error {
 	c.path("keys.ra.certificate", k.Keys.RA.Certificate)
 	c.path("keys.ra.chain", k.Keys.RA.Chain)
 	c.path("keys.receipt.key", k.Keys.Receipt.Key)
+	c.path("keys.storage.key", k.Keys.Storage.Key)
 	c.path("trust.crl", k.Trust.CRL)
 	c.text("ca.recipient", k.CA.Recipient)
 	c.duration("idle_timeout", k.IdleTimeout, time.Second, time.Hour)

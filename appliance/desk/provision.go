@@ -21,6 +21,7 @@ import (
 
 	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/journal"
+	"mohr.internal/appliance/vault"
 	"mohr.internal/kiosk/cmp/cmptest"
 	"mohr.internal/kiosk/profile"
 	"mohr.internal/kiosk/receipt"
@@ -215,8 +216,13 @@ func (p *Place) makeKeys(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("desk: kiosk key: %w", err)
 	}
+	storage, err := vault.NewKey(rand.Reader)
+	if err != nil {
+		return fmt.Errorf("desk: storage key: %w", err)
+	}
 	return errors.Join(
 		write(p.TrustFile(), trust),
+		write(p.Path("keys", "storage.key"), storage),
 		write(p.Path("keys", "receipt.key"), receiptPEM),
 		write(p.Path("keys", "ra.key"), raPEM),
 		write(p.Path("keys", "ra.pem"), cmptest.CertificatesPEM(p.PKI.Kiosk)),
@@ -293,6 +299,7 @@ func (p *Place) configure(o Options) {
 		Keys: config.Keys{
 			RA:      config.RAKey{Key: p.Path("keys", "ra.key"), Certificate: p.Path("keys", "ra.pem"), Chain: p.Path("keys", "chain.pem")},
 			Receipt: config.File{Key: p.Path("keys", "receipt.key")},
+			Storage: config.File{Key: p.Path("keys", "storage.key")},
 		},
 		Trust:       config.Trust{CRL: p.Path("pki", "crl.der")},
 		CA:          config.CAName{Recipient: p.PKI.Issuing.Subject.CommonName},

@@ -14,27 +14,28 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"mohr.internal/appliance/journal"
+	"mohr.internal/appliance/vault"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/audit"
 	"mohr.internal/kiosk/profile"
 	"mohr.internal/kiosk/receipt"
 )
 
-const auditHelp = `usage: mohrctl audit [-profile FILE -publisher FILE -trust FILE] [-q] FOLDER
+const auditHelp = `usage: mohrctl audit -key FILE [-profile FILE -publisher FILE -trust FILE] [-q] FOLDER
 
-Reads the journal in FOLDER without changing it, prints one line a record, and
-checks hash chain, records and changes of state. With the signed profile
+Reads the journal in FOLDER, sealed by the storage key in FILE, without changing
+it, prints one line a record, and checks hash chain, records and changes of state. With the signed profile
 (FILE, and its signature in FILE without its extension and with .sig), the
 publisher's public key (PEM) and the list of receipt keys (JSON) it verifies every
 request, attestation, receipt and certificate too. It may run beside the kiosk.
 
-  mohrctl audit -q -profile etc/profile.json -publisher etc/publisher.pem -trust receipt-keys.json perm/journal
+  mohrctl audit -q -key keys/storage.key -profile etc/profile.json -publisher etc/publisher.pem -trust receipt-keys.json perm/journal
 
 `
 
 func auditCommand(_ context.Context, args []string) error {
 	f := flags("audit", auditHelp)
+	key := f.String("key", "", "storage key")
 	profileFile := f.String("profile", "", "signed profile")
 	publisher := f.String("publisher", "", "publisher's public key")
 	trust := f.String("trust", "", "list of receipt keys")
@@ -42,7 +43,7 @@ func auditCommand(_ context.Context, args []string) error {
 	if done, err := parse(f, args, 1); done || err != nil {
 		return err
 	}
-	if f.NArg() != 1 || (*profileFile == "") != (*publisher == "") || (*profileFile == "") != (*trust == "") {
+	if f.NArg() != 1 || *key == "" || (*profileFile == "") != (*publisher == "") || (*profileFile == "") != (*trust == "") {
 		f.Usage()
 		return errUsage
 	}
@@ -54,7 +55,7 @@ func auditCommand(_ context.Context, args []string) error {
 		}
 		auditor = audit.New(options)
 	}
-	j, err := journal.Open(f.Arg(0), journal.Options{ReadOnly: true})
+	j, err := openJournal(f.Arg(0), *key)
 	if err != nil {
 		return err
 	}
@@ -73,25 +74,25 @@ func auditCommand(_ context.Context, args []string) error {
 }
 
 // readRecords prints and examines every record, and replays them as the kiosk does.
-func readRecords(j *journal.Journal, lines io.Writer, auditor *audit.Auditor) (count int, err error) {
+func readRecords(j *vault.Journal, lines io.Writer, auditor *audit.Auditor) (count int, err error) {
 	w := tabwriter.NewWriter(lines, 0, 0, 2, ' ', 0)
-	err = j.Replay(1, func(r journal.Record) error {
-		record, err := kiosk.ParseRecord(r.Payload)
+	err = j.Replay(func(seq uint64, payload []byte) error {
+		record, err := kiosk.ParseRecord(payload)
 		if err != nil {
-			return fmt.Errorf("record %d: %w", r.Seq, err)
+			return fmt.Errorf("record %d: %w", seq, err)
 		}
 		count++
 		if auditor != nil {
-			auditor.Record(r.Seq, record)
+			auditor.Record(seq, record)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%.8s\t%s\t%s\n", r.Seq, time.Unix(record.Time, 0).UTC().Format(time.RFC3339), record.Clock,
+		fmt.Fprintf(w, "%d\t%s\t%s\t%.8s\t%s\t%s\n", seq, time.Unix(record.Time, 0).UTC().Format(time.RFC3339), record.Clock,
 			record.Renewal, record.State+record.Event, record.Rule)
 		return nil
 	})
 	if err := errors.Join(err, w.Flush()); err != nil {
 		return count, err
 	}
-	_, err = kiosk.OpenLedger(readOnly{j}, nil)
+	_, err = kiosk.OpenLedger(j, nil)
 	return count, err
 }
 
@@ -112,7 +113,7 @@ func findings(a *audit.Auditor) error {
 	return nil
 }
 
-func damage(j *journal.Journal) error {
+func damage(j *vault.Journal) error {
 	for _, h := range j.Healed() {
 		fmt.Println("damaged in one copy:", h)
 	}
@@ -177,15 +178,4 @@ func openProfile(file, publisherFile string) (*profile.Profile, error) {
 		return nil, err
 	}
 	return profile.Open(b, sig, publisher, 0, time.Time{})
-}
-
-// readOnly is a journal that the ledger can replay and nothing else.
-type readOnly struct{ *journal.Journal }
-
-func (readOnly) Append([]byte) (uint64, error) { return 0, journal.ErrReadOnly }
-
-func (readOnly) Read(uint64) ([]byte, error) { return nil, journal.ErrReadOnly }
-
-func (r readOnly) Replay(fn func(seq uint64, payload []byte) error) error {
-	return r.Journal.Replay(1, func(r journal.Record) error { return fn(r.Seq, r.Payload) })
 }

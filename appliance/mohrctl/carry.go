@@ -17,14 +17,14 @@ import (
 	"mohr.internal/kiosk/bundle"
 )
 
-const exportHelp = `usage: mohrctl export -to RECIPIENT -kiosk ID -out FILE FOLDER
+const exportHelp = `usage: mohrctl export -key FILE -to RECIPIENT -kiosk ID -out FILE FOLDER
 
 Writes the requests that the kiosk with the journal in FOLDER has not delivered
 into one file, sealed to an age RECIPIENT (age1...; -to may be a file of them), to be
 carried to where there is a network. The kiosk keeps them and goes on trying: a
 request that arrives twice counts once.
 
-  mohrctl export -to head-office.txt -kiosk 17 -out /mnt/usb/kiosk-17.bundle /perm/journal
+  mohrctl export -key /perm/keys/storage.key -to head-office.txt -kiosk 17 -out /mnt/usb/kiosk-17.bundle /perm/journal
 
 `
 
@@ -40,12 +40,13 @@ is harmless.
 func exportCommand(_ context.Context, args []string) error {
 	f := flags("export", exportHelp)
 	to := f.String("to", "", "age recipient, or a file of recipients")
+	key := f.String("key", "", "the station's storage key")
 	id := f.String("kiosk", "", "the kiosk's id")
 	out := f.String("out", "", "file to write; it must not be there")
 	if done, err := parse(f, args, 1); done || err != nil {
 		return err
 	}
-	if f.NArg() != 1 || *to == "" || *out == "" || *id == "" {
+	if f.NArg() != 1 || *to == "" || *out == "" || *id == "" || *key == "" {
 		f.Usage()
 		return errUsage
 	}
@@ -53,7 +54,7 @@ func exportCommand(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	ledger, closeJournal, err := openLedger(f.Arg(0))
+	ledger, closeJournal, err := openLedger(f.Arg(0), *key)
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,9 @@ func deliverCommand(ctx context.Context, args []string) error {
 		Jitter: rand.Float64, InFlight: make(chan struct{}, 1), Now: time.Now,
 	}
 	for i, p := range b.Parcels {
-		answer, err := mail.Deliver(ctx, p.ID, p.DER, func(why string) { fmt.Fprintf(os.Stderr, "%s: trying again: %s\n", p.ID, why) })
+		answer, err := mail.Deliver(ctx, p.ID, p.DER, func(why string, _ int, next time.Duration) {
+			fmt.Fprintf(os.Stderr, "%s: trying again in %v: %s\n", p.ID, next.Round(time.Second), why)
+		})
 		if err != nil {
 			return fmt.Errorf("delivered %d of %d: %w", i, len(b.Parcels), err)
 		}

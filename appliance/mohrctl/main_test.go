@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"mohr.internal/appliance/journal"
+	"mohr.internal/appliance/vault"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/receipt"
 )
@@ -26,7 +27,7 @@ func TestScripts(t *testing.T) {
 		if err := errors.Join(writeReceipt(env.WorkDir), writeAge(env.WorkDir)); err != nil {
 			return err
 		}
-		return writeJournal(filepath.Join(env.WorkDir, "journal"))
+		return writeJournal(env.WorkDir)
 	}})
 }
 
@@ -76,13 +77,26 @@ func writeReceipt(dir string) error {
 	return nil
 }
 
-// writeJournal makes a small journal with one abandoned renewal.
+// writeJournal makes a small journal with one abandoned renewal, and its key.
 func writeJournal(dir string) error {
-	j, err := journal.Create(dir, journal.Options{SegmentBytes: 1 << 20, Segments: 1})
+	key, err := vault.NewKey(rand.Reader)
 	if err != nil {
 		return err
 	}
-	defer j.Close()
+	keyFile := filepath.Join(dir, "storage.key")
+	if err := os.WriteFile(keyFile, key, 0o600); err != nil {
+		return err
+	}
+	v, err := vault.Load(keyFile, rand.Reader)
+	if err != nil {
+		return err
+	}
+	plain, err := journal.Create(filepath.Join(dir, "journal"), journal.Options{SegmentBytes: 1 << 20, Segments: 1})
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	j := vault.Over(plain, v)
 	id := kiosk.RenewalID{0xab, 0xcd}
 	for _, r := range []kiosk.Record{
 		{Event: kiosk.EventStart, Clock: kiosk.ClockUnproven},

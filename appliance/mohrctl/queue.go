@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,29 +10,32 @@ import (
 	"time"
 
 	"mohr.internal/appliance/journal"
+	"mohr.internal/appliance/vault"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/words"
 )
 
-const queueHelp = `usage: mohrctl queue [-lang en|fa] FOLDER
+const queueHelp = `usage: mohrctl queue -key FILE [-lang en|fa] FOLDER
 
 Lists what the kiosk with the journal in FOLDER still has to deliver or to hand
 out: since when, how far it is, why it is stuck, and what to do. No names: people
-are told apart by the tracking number on their receipt. It may run beside the kiosk.
+are told apart by the tracking number on their receipt. FILE is the station's storage key.
+It may run beside the kiosk.
 
 `
 
 func queueCommand(_ context.Context, args []string) error {
 	f := flags("queue", queueHelp)
+	key := f.String("key", "", "storage key")
 	lang := f.String("lang", "en", "language: en or fa")
 	if done, err := parse(f, args, 1); done || err != nil {
 		return err
 	}
-	if f.NArg() != 1 {
+	if f.NArg() != 1 || *key == "" {
 		f.Usage()
 		return errUsage
 	}
-	ledger, closeJournal, err := openLedger(f.Arg(0))
+	ledger, closeJournal, err := openLedger(f.Arg(0), *key)
 	if err != nil {
 		return err
 	}
@@ -64,13 +68,26 @@ func nextStep(book *words.Book, n kiosk.Renewal) string {
 	return book.Say("queue.unsent")
 }
 
-// openLedger replays a journal without changing it.
-func openLedger(dir string) (*kiosk.Ledger, func() error, error) {
+// openJournal opens a station's journal for reading, beside the kiosk or without it.
+func openJournal(dir, keyFile string) (*vault.Journal, error) {
+	v, err := vault.Load(keyFile, rand.Reader)
+	if err != nil {
+		return nil, err
+	}
 	j, err := journal.Open(dir, journal.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	return vault.Over(j, v), nil
+}
+
+// openLedger replays a journal without changing it.
+func openLedger(dir, keyFile string) (*kiosk.Ledger, func() error, error) {
+	j, err := openJournal(dir, keyFile)
 	if err != nil {
 		return nil, nil, err
 	}
-	ledger, err := kiosk.OpenLedger(readOnly{j}, nil)
+	ledger, err := kiosk.OpenLedger(j, nil)
 	if err != nil {
 		j.Close()
 		return nil, nil, err

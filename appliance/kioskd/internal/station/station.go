@@ -13,6 +13,7 @@ import (
 	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/journal"
 	"mohr.internal/appliance/outboxlink"
+	"mohr.internal/appliance/vault"
 	"mohr.internal/display"
 	"mohr.internal/display/panel"
 	"mohr.internal/kiosk"
@@ -83,7 +84,7 @@ func dialPanel(ctx context.Context, c config.Panel, log *slog.Logger) (panel.Pan
 // serve is one life of the station: from opening the journal to its first failure.
 func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Logger) error {
 	clock := NewClock(c.Clock)
-	storage, err := OpenStorage(c.Journal, log)
+	storage, err := OpenStorage(c, log)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,11 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 	}
 	ledger, err := kiosk.OpenLedger(storage, clock)
 	if err != nil {
-		return &kiosk.Refusal{Rule: RuleStoreDamaged, Err: err}
+		rule := RuleStoreDamaged
+		if errors.Is(err, vault.ErrKey) {
+			rule = RuleStoreKey
+		}
+		return &kiosk.Refusal{Rule: rule, Err: err}
 	}
 	k, err := assemble(c, clock, log)
 	if err != nil {

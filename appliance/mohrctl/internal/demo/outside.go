@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"mohr.internal/appliance/desk"
 	"mohr.internal/appliance/journal"
+	"mohr.internal/appliance/vault"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/cmp"
 	"mohr.internal/pkcs11"
@@ -54,21 +56,26 @@ func (x *outside) all(ctx context.Context, recorded, accepted desk.Shot) {
 	}
 	x.receipt(ctx, "receipt", recorded, "Recorded", x.renewals[1].receipts[0])
 	x.receipt(ctx, "accepted", accepted, "Accepted", x.renewals[0].receipts[1])
-	x.report.examine("no PIN in journal, logs or configuration", x.noPIN())
+	x.report.examine("no PIN, name or national ID shows in the journal or the logs", x.nothingShows())
 }
 
 func (x *outside) path(name string) string { return filepath.Join(x.out, name) }
 
 // journal reads the kiosk's journal beside the running kiosk.
 func (x *outside) journal() error {
-	j, err := journal.Open(x.place.Kioskd.Journal.Dir, journal.Options{ReadOnly: true})
+	v, err := vault.Load(x.place.Kioskd.Keys.Storage.Key, rand.Reader)
 	if err != nil {
 		return err
 	}
-	defer j.Close()
+	sealed, err := journal.Open(x.place.Kioskd.Journal.Dir, journal.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer sealed.Close()
+	j := vault.Over(sealed, v)
 	index := map[kiosk.RenewalID]int{}
-	err = j.Replay(1, func(r journal.Record) error {
-		rec, err := kiosk.ParseRecord(r.Payload)
+	err = j.Replay(func(_ uint64, payload []byte) error {
+		rec, err := kiosk.ParseRecord(payload)
 		if err != nil || rec.Renewal.Zero() {
 			return err
 		}
@@ -261,10 +268,21 @@ func (x *outside) scan(ctx context.Context, file string, shot desk.Shot) (string
 	return strings.TrimSuffix(string(out), "\n"), err
 }
 
-// noPIN looks for the PINs in everything the programs wrote. The tokens' own
-// folders are the tokens.
-func (x *outside) noPIN() error {
-	for _, sub := range []string{"perm", "log", "etc", "run"} {
+// nothingShows looks for the PINs, names and national IDs in everything the
+// programs wrote, byte by byte. The tokens' own folders are the tokens.
+func (x *outside) nothingShows() error {
+	secrets := map[string]string{}
+	for _, d := range x.place.Devices {
+		if d.Token != nil {
+			secrets["PIN of "+string(d.Kind)] = d.Token.PIN
+		}
+		if d.Certificate != nil && d.Role == "citizen" {
+			for _, s := range []string{d.Person.NationalID, d.Person.Family, d.Person.FamilyFa} {
+				secrets[s+" of "+string(d.Kind)] = s
+			}
+		}
+	}
+	for _, sub := range []string{"perm", "log", "run"} {
 		err := filepath.WalkDir(x.place.Path(sub), func(path string, e os.DirEntry, err error) error {
 			if err != nil || !e.Type().IsRegular() {
 				return err
@@ -273,9 +291,9 @@ func (x *outside) noPIN() error {
 			if err != nil {
 				return err
 			}
-			for _, d := range x.place.Devices {
-				if d.Token != nil && bytes.Contains(b, []byte(d.Token.PIN)) {
-					return fmt.Errorf("PIN of the %s's token is in %s", d.Kind, path)
+			for what, secret := range secrets {
+				if bytes.Contains(b, []byte(secret)) {
+					return fmt.Errorf("%s is in %s", what, path)
 				}
 			}
 			return nil
@@ -289,7 +307,7 @@ func (x *outside) noPIN() error {
 
 // audit re-verifies the whole journal by the program an auditor would use.
 func (x *outside) audit(ctx context.Context) error {
-	said, err := x.output(ctx, nil, x.mohrctl, "audit", "-q", "-profile", x.place.Kioskd.Profile.File,
+	said, err := x.output(ctx, nil, x.mohrctl, "audit", "-q", "-key", x.place.Kioskd.Keys.Storage.Key, "-profile", x.place.Kioskd.Profile.File,
 		"-publisher", x.place.Kioskd.Profile.PublisherKey, "-trust", x.place.TrustFile(), x.place.Kioskd.Journal.Dir)
 	if err == nil && !strings.Contains(string(said), "requests verified: 2") {
 		err = fmt.Errorf("said %q", said)
