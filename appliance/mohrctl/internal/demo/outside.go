@@ -13,11 +13,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	qrcode "github.com/skip2/go-qrcode"
+
 	"mohr.internal/appliance/desk"
 	"mohr.internal/appliance/journal"
 	"mohr.internal/appliance/vault"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/cmp"
+	"mohr.internal/kiosk/receipt"
 	"mohr.internal/pkcs11"
 )
 
@@ -236,6 +239,12 @@ func (x *outside) receipt(ctx context.Context, name string, shot desk.Shot, stat
 	x.report.examine(name+": zbarimg reads the QR code from the screen", err)
 	if err != nil {
 		return
+	}
+	if b, err := receipt.Decode(text); err == nil {
+		x.report.figure(name+"_bytes", "%d", len(b))
+	}
+	if code, err := qrcode.New(text, qrcode.Medium); err == nil {
+		x.report.figure(name+"_qr_version", "%d-M, %d characters", code.VersionNumber, len(text))
 	}
 	said, err := x.output(ctx, nil, x.mohrctl, "verify", "-trust", x.place.TrustFile(), text)
 	if err == nil && !strings.Contains(string(said), state) {
