@@ -94,6 +94,7 @@ type counter struct {
 	kiosk            *Kiosk
 	stop             context.CancelFunc
 	ended            chan error
+	acted            int            // pages shown before the last press
 	entries          map[*stick]int // PINs that people entered and that had to reach the token
 }
 
@@ -470,6 +471,7 @@ func (c *counter) press(target string) {
 	if !keypad && !slices.ContainsFunc(s.Choices, func(ch display.Choice) bool { return ch.ID == target }) {
 		c.t.Fatalf("screen %q has no target %q:\n%s", s.ID, target, s.Text())
 	}
+	c.acted = c.glass.count()
 	c.glass.inputs <- Input{Target: target}
 	synctest.Wait()
 }
@@ -522,8 +524,9 @@ func (c *counter) act(s display.Screen) bool {
 			c.press(choiceOK)
 			break
 		}
-		c.sync()
-		time.Sleep(time.Second)
+		if c.sync(); c.glass.now().ID == "receipt" {
+			time.Sleep(time.Second)
+		}
 	case "accepted", "refused":
 		c.press(choiceOK)
 	case "remove":
@@ -545,14 +548,16 @@ func (c *counter) walk(until ...string) display.Screen {
 // itself and says then that the page is done with.
 func (c *counter) walkWith(see func(display.Screen) bool, until ...string) display.Screen {
 	c.t.Helper()
+	acted := -1 // what was shown when people acted last: they do not type into a page that works
 	for idle, n := 0, 0; idle < 100 && n < 1000; n++ {
 		synctest.Wait()
 		s := c.glass.now()
 		if slices.Contains(until, s.ID) {
 			return s
 		}
-		if see != nil && see(s) || c.act(s) {
-			idle = 0
+		again := c.glass.count() == acted && s.ID != "receipt"
+		if see != nil && see(s) || !again && c.act(s) {
+			idle, acted = 0, c.acted
 			continue
 		}
 		idle++

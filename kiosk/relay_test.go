@@ -1,9 +1,12 @@
 package kiosk
 
 import (
+	"crypto/sha256"
+	"crypto/x509"
 	"io"
 	"net"
 	"sync"
+	"testing"
 
 	"mohr.internal/pkcs11"
 	"mohr.internal/pkcs11/pkcs11test"
@@ -66,4 +69,21 @@ func (r *relay) dial() pipe {
 		}
 	}()
 	return ours
+}
+
+// citizenAtHome is a conversation with the citizen's token elsewhere.
+func (c *counter) citizenAtHome() pipe {
+	c.citizen.Insert()
+	return c.citizen.Dial()
+}
+
+func sum(b []byte) [32]byte { return sha256.Sum256(b) }
+
+func certificateOf(t *testing.T, der []byte) *x509.Certificate {
+	t.Helper()
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }

@@ -121,3 +121,10 @@ func (g *glass) ids() (out []string) {
 	}
 	return out
 }
+
+// count is how many pages were shown.
+func (g *glass) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.shown)
+}
