@@ -140,7 +140,7 @@ func makeSegment(fs fsys, dir, c string, g geometry, index int, fill func(file) 
 	}
 	err = zeroFill(f, int64(g.Pages)*PageSize)
 	if err == nil {
-		_, err = f.WriteAt(g.header(index), 0)
+		err = writeAt(f, g.header(index), 0)
 	}
 	if err == nil && fill != nil {
 		err = fill(f)
@@ -161,7 +161,7 @@ func makeSegment(fs fsys, dir, c string, g geometry, index int, fill func(file) 
 // system allocate, and change its own tables, in the field.
 func zeroFill(f file, n int64) error {
 	for off := int64(0); off < n; off += int64(len(zeros)) {
-		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), n-off)], off); err != nil {
+		if err := writeAt(f, zeros[:min(int64(len(zeros)), n-off)], off); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -121,7 +122,7 @@ func startAt(t testing.TB, n uint64, damage string) *simFS {
 	return prepare(t, n, damage)
 }
 
-// Every system call fails once, with and without doing its work.
+// Every system call fails once, in every way.
 func TestEveryCallFails(t *testing.T) {
 	for _, start := range starts {
 		t.Run(start.name, func(t *testing.T) {
@@ -131,11 +132,23 @@ func TestEveryCallFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			for n := 1; n <= good.calls; n += thin {
-				for _, anyway := range []bool{false, true} {
+				for _, fault := range faults {
+					if fault.short && !strings.HasPrefix(good.trace[n-1], "pwrite") {
+						continue
+					}
 					fs := copyOf(base)
-					fs.failAt, fs.anyway = n, anyway
+					fs.failAt, fs.fault = n, fault
 					acked, err := work(fs, start.last)
-					what := fmt.Sprintf("call %d of %d (%s), persisted anyway %v, answer %v", n, good.calls, fs.trace[n-1], anyway, err)
+					what := fmt.Sprintf("call %d of %d (%s) %s, answer %v", n, good.calls, fs.trace[n-1], fault.name, err)
+					if err != nil && fault.err == syscall.ENOSPC && !errors.Is(err, ErrFull) {
+						t.Errorf("%s: not named full", what)
+					}
+					if fault.short && err == nil {
+						t.Errorf("%s: acknowledged", what)
+					}
+					if start.n > 0 && errors.Is(err, ErrExists) {
+						t.Errorf("%s: a journal was called missing", what)
+					}
 					acked = max(acked, start.n)
 					// First the process alone starts again, with the page
 					// cache as it is; then the power is cut.
@@ -264,4 +277,36 @@ func TestOrderOfCalls(t *testing.T) {
 	if !slices.Equal(fs.trace, want) {
 		t.Errorf("append: %q, want %q", fs.trace, want)
 	}
+}
+
+// Every call fails once while an open journal mends what copy a has lost: the
+// records are there, or an error is; never other bytes.
+func TestEveryCallOfMendFails(t *testing.T) {
+	base := prepare(t, 9, "")
+	calls := 1
+	for n := 0; n <= calls; n++ { // 0: no fault
+		for _, fault := range faults {
+			fs := copyOf(base)
+			j, err := Open(simDir, with(tiny, fs))
+			if err != nil {
+				t.Fatal(err)
+			}
+			(&disk{fs: fs}).flip("a", 0, 3*PageSize+200, 1)
+			fs.calls, fs.trace, fs.failAt, fs.fault = 0, nil, n, fault
+			err = intact(j, 9)
+			j.Close()
+			switch {
+			case n == 0 && err != nil:
+				t.Fatal(err)
+			case n == 0:
+				calls = fs.calls
+			case err != nil && strings.Contains(err.Error(), "other bytes"):
+				t.Errorf("call %d %s: %v", n, fault.name, err)
+			}
+			if err := check(&simFS{root: fs.root}, 9); err != nil {
+				t.Errorf("call %d (%s) %s: reopened: %v", n, fs.trace[max(n, 1)-1], fault.name, err)
+			}
+		}
+	}
+	t.Logf("%d calls", calls)
 }

@@ -32,6 +32,16 @@ type file interface {
 	Drop() error     // forget cached pages, so that reading asks the medium
 }
 
+// writeAt is pwrite of all of b. A write that ends early without an error is
+// one that failed.
+func writeAt(f file, b []byte, off int64) error {
+	n, err := f.WriteAt(b, off)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
 type osFS struct{}
 
 func (osFS) Lock(dir string) (io.Closer, error) {

@@ -78,7 +78,7 @@ func (s *scan) healFile(c, index int, ops []op) error {
 				case Header:
 					copy(data, s.geo.header(index))
 				}
-				if _, err := f.WriteAt(data, int64(from)*PageSize); err != nil {
+				if err := writeAt(f, data, int64(from)*PageSize); err != nil {
 					return err
 				}
 			}
@@ -88,13 +88,16 @@ func (s *scan) healFile(c, index int, ops []op) error {
 	folder := filepath.Join(s.dir, copies[c])
 	f, err := s.fs.OpenWrite(filepath.Join(folder, segmentName(index)))
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := s.fs.Names(folder); errors.Is(err, fs.ErrNotExist) {
+		switch _, err := s.fs.Names(folder); {
+		case errors.Is(err, fs.ErrNotExist):
 			if err := s.fs.Mkdir(folder); err != nil {
 				return err
 			}
 			if err := s.fs.SyncDir(s.dir); err != nil {
 				return err
 			}
+		case err != nil:
+			return err
 		}
 		return makeSegment(s.fs, s.dir, copies[c], s.geo, index, write)
 	}

@@ -132,9 +132,9 @@ func (j *Journal) closeFiles() {
 // Append writes a record and returns when it is durable in both copies. It
 // keeps payload in the returned Record and changes nothing in it.
 //
-// ErrFull and ErrTooLarge leave the journal as it was. After any other error
-// the record may or may not be there, and every call gives ErrPoisoned until
-// the journal is closed and opened again: then ask Head.
+// ErrFull and ErrTooLarge leave the journal as it was. After any other error,
+// which is ErrPoisoned too, the record may or may not be there, and every call
+// gives ErrPoisoned until the journal is closed and opened again: then ask Head.
 //
 //	pwrite(a) fdatasync(a) pwrite(b) fdatasync(b)
 //
@@ -165,7 +165,7 @@ func (j *Journal) Append(payload []byte) (Record, error) {
 	var data []byte
 	data, r.Hash = encodeRecord(j.geo.ID, r.Seq, r.Prev, payload)
 	for c := range copies {
-		if _, err := j.files[c].WriteAt(data, int64(page)*PageSize); err != nil {
+		if err := writeAt(j.files[c], data, int64(page)*PageSize); err != nil {
 			return Record{}, j.poison("append", err)
 		}
 		if err := j.files[c].Datasync(); err != nil {

@@ -82,7 +82,7 @@ func (j *Journal) mend(at place, seq uint64, data []byte, why error) error {
 		return j.poison("mend", err)
 	}
 	defer f.Close()
-	if _, err := f.WriteAt(data, int64(at.page)*PageSize); err != nil {
+	if err := writeAt(f, data, int64(at.page)*PageSize); err != nil {
 		return j.poison("mend", err)
 	}
 	if err := f.Datasync(); err != nil {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,9 +22,9 @@ type simFS struct {
 	root  *node
 	calls int
 
-	failAt int  // this call fails with EIO, 0 for none
-	anyway bool // … but does its work all the same
-	cutAt  int  // at this call the power goes, 0 for none
+	failAt int // this call fails, 0 for none
+	fault  fault
+	cutAt  int // at this call the power goes, 0 for none
 	isCut  bool
 	trace  []string
 
@@ -90,7 +91,25 @@ func newSim() *simFS {
 
 const simDir = "/perm/journal"
 
-var errCut = errors.New("power cut")
+// fault is how a call fails.
+type fault struct {
+	name   string
+	err    syscall.Errno // EIO if zero
+	anyway bool          // it does its work all the same
+	short  bool          // a write stops half-way and names no error
+}
+
+var faults = []fault{
+	{name: "fails"},
+	{name: "fails, but persisted", anyway: true},
+	{name: "no space", err: syscall.ENOSPC},
+	{name: "short write", short: true},
+}
+
+var (
+	errCut   = errors.New("power cut")
+	errShort = errors.New("short write")
+)
 
 // call counts, and says whether to do the work and what to answer.
 func (s *simFS) call(what, name string) (do bool, err error) {
@@ -104,7 +123,10 @@ func (s *simFS) call(what, name string) (do bool, err error) {
 		s.isCut = true
 		return true, errCut // the call under way may still have its effect
 	case s.failAt:
-		return s.anyway, &fs.PathError{Op: what, Path: name, Err: syscall.EIO}
+		if s.fault.short {
+			return false, errShort
+		}
+		return s.fault.anyway, &fs.PathError{Op: what, Path: name, Err: cmp.Or(s.fault.err, syscall.EIO)}
 	}
 	return true, nil
 }
@@ -276,10 +298,10 @@ func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
 		f.n.dirty[p] = true
 		delete(f.n.bad, p)
 	}
-	if fault != nil {
-		return n, fault
+	if fault == errShort {
+		return n, nil
 	}
-	return n, nil
+	return n, fault
 }
 
 // sync brings the dirty pages to the disk. When it fails they are clean all
