@@ -227,7 +227,8 @@ func (o *Outbox) bad(n Renewal, err error) Verdict {
 // record journals a good answer and says what to do with the parcel.
 func (o *Outbox) record(n Renewal, kind string, a cmp.Answer, der []byte) (Verdict, error) {
 	if kind == parcelConfirm {
-		if a.Kind != cmp.Confirmed {
+		// A CA that has the confirmation already may say so by an error (RFC 9810, 5.2.3).
+		if a.Kind != cmp.Confirmed && a.FailInfo&cmp.FailCertConfirmed == 0 {
 			return Verdict{After: retryWaiting}, nil
 		}
 		return Verdict{Done: true}, o.ledger.note(n.ID, EventConfirmed, func(r *Record) { r.Confirmed = true })
