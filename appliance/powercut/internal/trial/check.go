@@ -1,0 +1,438 @@
+package trial
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"mohr.internal/appliance/journal"
+	"mohr.internal/appliance/vault"
+	"mohr.internal/display"
+	"mohr.internal/kiosk"
+	"mohr.internal/kiosk/receipt"
+)
+
+// Outcome of one power cut.
+type Outcome uint8
+
+const (
+	Good     Outcome = iota // everything that was promised holds
+	Bad                     // something does not
+	Detected                // records are gone, and a checkpoint shows it
+	Refused                 // the journal will not open, and says why
+	NoMount                 // the kernel will not mount the file system
+)
+
+// Result is what became of one power cut.
+type Result struct {
+	Outcome Outcome
+	Why     string   // unless Good
+	Healed  int      // places that the journal healed
+	Seen    bool     // Detected: by the checkpoint of the last receipt or delivery alone
+	States  []string // of the renewals under way when the power was cut
+	Deep    bool     // the citizen came back and was served to the end
+}
+
+func bad(format string, a ...any) Result { return Result{Outcome: Bad, Why: fmt.Sprintf(format, a...)} }
+
+// found is what a journal says.
+type found struct {
+	payloads [][]byte
+	hashes   [][32]byte
+	records  []kiosk.Record
+}
+
+// read takes everything from the disk, by the way that the ledger goes too.
+func read(j *vault.Journal) (f found, err error) {
+	err = j.Journal.Replay(1, func(r journal.Record) error {
+		f.hashes = append(f.hashes, r.Hash)
+		return nil
+	})
+	if err != nil {
+		return f, err
+	}
+	err = j.Replay(func(seq uint64, payload []byte) error {
+		if seq != uint64(len(f.payloads))+1 {
+			return fmt.Errorf("record %d after %d", seq, len(f.payloads))
+		}
+		r, err := kiosk.ParseRecord(payload)
+		f.payloads, f.records = append(f.payloads, payload), append(f.records, r)
+		return err
+	})
+	if n := len(f.hashes); err == nil && n > 0 {
+		err = j.Verify(uint64(n), f.hashes[n-1])
+	}
+	return f, err
+}
+
+// states is how far each renewal has come: the table of state.go, told anew from
+// the records alone.
+func (f found) states() map[kiosk.RenewalID]string {
+	out := map[kiosk.RenewalID]string{}
+	for _, r := range f.records {
+		if r.State != "" {
+			out[r.Renewal] = r.State
+		}
+	}
+	return out
+}
+
+func (f found) count(event string) (n int) {
+	for _, r := range f.records {
+		if r.Event == event {
+			n++
+		}
+	}
+	return n
+}
+
+// examine opens the journal as a kiosk does that gets its power back, and holds
+// what it does then against what the world knows.
+func examine(c *counter, w *world, lying, deep bool) Result {
+	if err := c.open(); err != nil {
+		return Result{Outcome: Refused, Why: err.Error()}
+	}
+	defer c.close()
+	healed := len(c.journal.Healed())
+	res := wake(c, w, lying, deep)
+	res.Healed = healed
+	return res
+}
+
+func wake(c *counter, w *world, lying, deep bool) Result {
+	f, err := read(c.journal)
+	if err != nil {
+		return bad("read: %v", err)
+	}
+	if why := w.compare(f); why != "" {
+		return bad("%s", why)
+	}
+	lost := len(w.records) - len(f.records)
+	if lost > 0 && !lying {
+		return bad("%d acknowledged records are lost, from %d on: %s", lost, len(f.records)+1, title(w.records[len(f.records)]))
+	}
+	if err := c.replay(); err != nil {
+		return bad("%v", err)
+	}
+	if lost > 0 {
+		return c.detect(w)
+	}
+	if lost < 0 {
+		n := len(f.records) // was written and not acknowledged; from here on the kiosk counts on it
+		if err := c.note(note{What: acked, Seq: uint64(n), Hash: f.hashes[n-1], Payload: f.payloads[n-1]}); err != nil {
+			return bad("%v", err)
+		}
+	}
+	if why := c.promises(w, f); why != "" {
+		return bad("before the start: %s", why)
+	}
+	res := Result{}
+	for _, state := range f.states() {
+		if state != "Loaded" && state != "Refused" && state != "Abandoned" {
+			res.States = append(res.States, state)
+		}
+	}
+	after, why := c.resume(w, f)
+	if why != "" {
+		return bad("%s", why)
+	}
+	if deep {
+		if res.Deep, why = c.comeBack(w, after); why != "" {
+			return bad("the citizen comes back: %s", why)
+		}
+	}
+	if why := c.again(); why != "" {
+		return bad("%s", why)
+	}
+	return res
+}
+
+// compare says what the journal tells otherwise than it was acknowledged.
+func (w *world) compare(f found) string {
+	for i := range min(len(f.records), len(w.records)) {
+		if f.hashes[i] != w.hashes[i] || !bytes.Equal(f.payloads[i], w.records[i]) {
+			return fmt.Sprintf("record %d is another: %s, acknowledged was %s", i+1, title(f.payloads[i]), title(w.records[i]))
+		}
+	}
+	switch n := len(f.records) - len(w.records); {
+	case n > 1:
+		return fmt.Sprintf("%d records that nobody acknowledged", n)
+	case n == 1 && !bytes.Equal(f.payloads[len(f.payloads)-1], w.next):
+		return fmt.Sprintf("record %d is one that nobody wrote", len(f.payloads))
+	}
+	return ""
+}
+
+func title(payload []byte) string {
+	r, err := kiosk.ParseRecord(payload)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s%s of %v", r.State, r.Event, r.Renewal)
+}
+
+// detect has records that are gone shown by a checkpoint. The kiosk itself cannot
+// know, but it must not fall over what is left.
+func (c *counter) detect(w *world) Result {
+	ahead := func(seq int) bool {
+		return seq > 0 && errors.Is(c.journal.Verify(uint64(seq), w.hashes[seq-1]), journal.ErrDiverged)
+	}
+	if !ahead(len(w.records)) {
+		return bad("records are lost and the checkpoint of the last one does not show it")
+	}
+	c.insert(w)
+	if err := c.start(); err != nil {
+		return bad("on a journal that has lost records: %v", err)
+	}
+	if err := c.halt(); err != nil {
+		return bad("on a journal that has lost records: %v", err)
+	}
+	return Result{Outcome: Detected, Why: "shorter than the checkpoint", Seen: ahead(w.seen)}
+}
+
+// insert puts the token in that was in when the power went.
+func (c *counter) insert(w *world) {
+	if w.citizen >= 0 && c.sticks[w.citizen].device == "" {
+		c.ports.insert(c.sticks[w.citizen], kiosk.RoleCitizen)
+	}
+}
+
+// promises says what of that which was shown, sent or done has no ground in the
+// records.
+func (c *counter) promises(w *world, f found) string {
+	if tries, noted := w.tries(), f.count(kiosk.EventPINTry); tries > noted {
+		return fmt.Sprintf("tokens have compared %d PINs, the journal knows of %d", tries, noted)
+	}
+	signed, receipts := map[kiosk.RenewalID]int{}, map[string]bool{}
+	for i, r := range f.records {
+		if r.State == "RequestSigned" {
+			signed[r.Renewal]++
+		}
+		if signed[r.Renewal] > 1 {
+			return fmt.Sprintf("record %d: a second request of renewal %v", i+1, r.Renewal)
+		}
+		if r.Receipt == "" {
+			continue
+		}
+		receipts[r.Receipt] = true
+		if why := c.receipt(w, r, signed[r.Renewal] == 1); why != "" {
+			return fmt.Sprintf("record %d: %s", i+1, why)
+		}
+	}
+	for _, text := range w.shown {
+		if !receipts[text] {
+			return "a receipt was shown that is not in the journal"
+		}
+	}
+	return c.parcels(w, signed)
+}
+
+// receipt says what is wrong with one receipt.
+func (c *counter) receipt(w *world, r kiosk.Record, signed bool) string {
+	if !signed {
+		return "a receipt without a stored request"
+	}
+	said, _, err := c.trust.Verify(r.Receipt)
+	if err != nil {
+		return fmt.Sprintf("receipt: %v", err)
+	}
+	if want := map[receipt.State]string{receipt.Recorded: "Receipted", receipt.Accepted: "Loaded"}[said.State]; r.State != want {
+		return fmt.Sprintf("receipt says %v in state %s", said.State, r.State)
+	}
+	request := w.posted[r.Renewal.String()+".request"]
+	if n, ok := c.ledger.Renewal(r.Renewal); ok && n.Request != nil {
+		request = n.Request
+	}
+	if request != nil && said.Request != sha256.Sum256(request) {
+		return "receipt is for another request"
+	}
+	return ""
+}
+
+// parcels says where what is handed out is not what was stored, or sent before.
+func (c *counter) parcels(w *world, signed map[kiosk.RenewalID]int) string {
+	box := c.newOutbox()
+	pending := map[string][]byte{}
+	for _, p := range box.Pending() {
+		pending[p.ID] = p.DER
+		if sent, ok := w.posted[p.ID]; ok && !bytes.Equal(sent, p.DER) {
+			return fmt.Sprintf("parcel %s has other bytes than when it was sent", p.ID)
+		}
+	}
+	for _, n := range c.ledger.All(func(n kiosk.Renewal) bool { return n.State.Signed() }) {
+		id := n.ID.String() + ".request"
+		if signed[n.ID] != 1 || n.Request == nil {
+			return fmt.Sprintf("renewal %v is %v without a request", n.ID, n.State)
+		}
+		waits := n.State == kiosk.Receipted || n.State == kiosk.Delivered
+		if waits != (pending[id] != nil) || waits && !bytes.Equal(pending[id], n.Request) {
+			return fmt.Sprintf("renewal %v is %v, parcel of %d bytes for a request of %d", n.ID, n.State, len(pending[id]), len(n.Request))
+		}
+		if sent := w.posted[id]; sent != nil && !bytes.Equal(sent, n.Request) {
+			return fmt.Sprintf("renewal %v: another request than the one that was sent", n.ID)
+		}
+	}
+	return ""
+}
+
+// resume starts the kiosk with the token in and nobody there, and says where it
+// does not go on as it should: what was signed is finished, what was not is
+// abandoned, and no PIN is tried.
+func (c *counter) resume(w *world, before found) (found, string) {
+	c.insert(w)
+	if err := c.start(); err != nil {
+		return found{}, err.Error()
+	}
+	if w.citizen >= 0 { // up to the first page that asks something
+		if _, err := c.await(func(s display.Screen) bool { return len(s.Choices) > 0 && s.ID != "idle" }); err != nil {
+			return found{}, err.Error()
+		}
+	}
+	if err := c.halt(); err != nil {
+		return found{}, err.Error()
+	}
+	after, err := read(c.journal)
+	if err != nil {
+		return found{}, fmt.Sprintf("read after the start: %v", err)
+	}
+	if n := len(before.records); len(after.records) <= n || after.records[n].Event != kiosk.EventStart {
+		return found{}, "no record of the start"
+	}
+	want := before.states()
+	for id, state := range want {
+		switch state {
+		case "TokenRead", "IdentityVerified", "OfficerApproved", "KeyReady":
+			want[id] = "Abandoned"
+		case "RequestSigned", "Stored":
+			want[id] = "Receipted"
+		}
+	}
+	got := after.states()
+	for id := range got {
+		if got[id] != want[id] {
+			return found{}, fmt.Sprintf("renewal %v: %s before the start, then %q, want %q", id, before.states()[id], got[id], want[id])
+		}
+		if n, _ := c.ledger.Renewal(id); n.State.String() != got[id] {
+			return found{}, fmt.Sprintf("renewal %v is %v in the ledger, %s in the journal", id, n.State, got[id])
+		}
+	}
+	if after.count(kiosk.EventPINTry) != before.count(kiosk.EventPINTry) || c.tries() > 0 {
+		return found{}, "a PIN was tried and nobody there"
+	}
+	if why := c.promises(w, after); why != "" {
+		return found{}, "after the start: " + why
+	}
+	return after, ""
+}
+
+// tries is how many PINs the tokens have compared in this life.
+func (c *counter) tries() (n int) {
+	for _, s := range c.sticks {
+		n += s.PINTries()
+	}
+	return n
+}
+
+// comeBack has the citizen who was at the counter return and go through to the
+// certificate. served is false if there is nothing left to do.
+func (c *counter) comeBack(w *world, before found) (served bool, why string) {
+	if w.citizen < 0 {
+		return false, ""
+	}
+	mine := func(f found) (ids []kiosk.RenewalID) {
+		for _, r := range f.records {
+			if r.State == "TokenRead" && bytes.Equal(r.OldCert, c.fix.Certs[w.citizen]) {
+				ids = append(ids, r.Renewal)
+			}
+		}
+		return ids
+	}
+	open := kiosk.RenewalID{}
+	for _, id := range mine(before) {
+		switch n, _ := c.ledger.Renewal(id); {
+		case n.State == kiosk.Loaded, n.State == kiosk.Refused:
+			return false, "" // a new renewal would be another matter
+		case n.State.Signed():
+			open = id
+		}
+	}
+	c.ports.pull(c.sticks[w.citizen])
+	if err := c.start(); err != nil {
+		return false, err.Error()
+	}
+	err := c.attend(visit{citizen: w.citizen})
+	if err = errors.Join(err, c.halt()); err != nil {
+		return false, err.Error()
+	}
+	after, err := read(c.journal)
+	if err != nil {
+		return false, err.Error()
+	}
+	ids, states := mine(after), after.states()
+	if !open.Zero() && (len(ids) != len(mine(before)) || states[open] != "Loaded") {
+		return false, fmt.Sprintf("renewal %v had a request and is now %s; %d renewals, then %d", open, states[open], len(mine(before)), len(ids))
+	}
+	loaded := slices.DeleteFunc(ids, func(id kiosk.RenewalID) bool { return states[id] != "Loaded" })
+	if len(loaded) != 1 {
+		return false, fmt.Sprintf("%d renewals ended with a certificate", len(loaded))
+	}
+	if keys := c.sticks[w.citizen].PrivateKeys(); keys > 2 {
+		return false, fmt.Sprintf("%d private keys on the token", keys)
+	}
+	if n := c.tries(); n > 2 {
+		return false, fmt.Sprintf("%d PINs compared, two were entered", n)
+	}
+	return true, c.promises(w, after)
+}
+
+// again closes the journal and opens it once more: it must be whole, and say
+// the same.
+func (c *counter) again() string {
+	pending := c.newOutbox().Pending()
+	before, err := read(c.journal)
+	if err == nil {
+		err = c.close()
+	}
+	if err == nil {
+		err = c.open()
+	}
+	if err != nil {
+		return fmt.Sprintf("second start: %v", err)
+	}
+	if h := c.journal.Healed(); len(h) > 0 {
+		return fmt.Sprintf("second start: healed %v", h[0])
+	}
+	after, err := read(c.journal)
+	if err == nil {
+		err = c.replay()
+	}
+	if err != nil {
+		return fmt.Sprintf("second start: %v", err)
+	}
+	if !slices.Equal(before.hashes, after.hashes) {
+		return fmt.Sprintf("second start: %d records, %d before", len(after.records), len(before.records))
+	}
+	same := func(a, b kiosk.Parcel) bool { return a.ID == b.ID && bytes.Equal(a.DER, b.DER) }
+	if !slices.EqualFunc(pending, c.newOutbox().Pending(), same) {
+		return "second start: other parcels"
+	}
+	return ""
+}
+
+// salvage says which acknowledged record the raw scan does not find on a disk
+// whose file system is not asked.
+func (w *world) salvage(r io.ReaderAt, size int64) error {
+	there := map[[32]byte]bool{}
+	if _, err := journal.Scan(r, size, func(f journal.Found) error { there[f.Hash] = true; return nil }); err != nil {
+		return err
+	}
+	for i, hash := range w.hashes {
+		if !there[hash] {
+			return fmt.Errorf("raw scan: record %d is nowhere on the disk", i+1)
+		}
+	}
+	return nil
+}
