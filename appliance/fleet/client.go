@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,6 +46,10 @@ type Client struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	stream jetstream.Stream // nil until it was reached once; only Follow uses it
+
+	mu   sync.Mutex
+	link context.Context // ends with the connection
+	lost context.CancelFunc
 }
 
 // ErrFork is what every ForkError is.
@@ -72,13 +77,17 @@ func Open(o Options) (*Client, error) {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
 	c := &Client{opts: o}
+	c.link, c.lost = context.WithCancel(context.Background())
 	options := []nats.Option{
 		nats.Name("kiosk " + o.Kiosk), nats.Timeout(o.Connect), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(func(tries int) time.Duration { return c.wait(tries) }),
 		nats.ReconnectBufSize(-1), // what cannot be sent now fails now: nothing is sent twice behind our back
 		nats.PingInterval(20 * time.Second), nats.MaxPingsOutstanding(2), nats.NoEcho(),
 		nats.IgnoreAuthErrorAbort(), nats.IgnoreDiscoveredServers(), // only those that are configured
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { o.Log.Info("fleet connection lost", "kiosk", o.Kiosk, "err", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			o.Log.Info("fleet connection lost", "kiosk", o.Kiosk, "err", err)
+			c.disconnected()
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { o.Log.Warn("fleet", "kiosk", o.Kiosk, "err", err) }),
 	}
 	if o.TLS != nil {
@@ -101,7 +110,12 @@ func Open(o Options) (*Client, error) {
 }
 
 // Close ends the connection.
-func (c *Client) Close() { c.conn.Close() }
+func (c *Client) Close() {
+	c.conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost()
+}
 
 // wait is the pause after the n-th failure: full jitter under a limit that doubles
 // from Min to Max, and never less than Min.
@@ -124,6 +138,23 @@ func isStale(err error) bool {
 		errors.Is(err, jetstream.ErrKeyExists)
 }
 
+// timeout bounds one question. It ends with the connection, too: an answer that was
+// lost with it will never come, and asking again is safe.
 func (c *Client) timeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, c.opts.Request)
+	c.mu.Lock()
+	link := c.link
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Request)
+	stop := context.AfterFunc(link, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+func (c *Client) disconnected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost()
+	c.link, c.lost = context.WithCancel(context.Background())
 }

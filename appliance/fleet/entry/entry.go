@@ -149,21 +149,29 @@ func (e Entry) Verify(key *ecdsa.PublicKey) error {
 	return nil
 }
 
-// CheckHash recomputes the journal's hash over an opened record, as
-// appliance/journal lays it out: magic, version, length, sequence, journal,
-// previous hash, payload.
+// CheckHash compares the hash with an opened record.
 func (e Entry) CheckHash(payload []byte) error {
+	if RecordHash(e.Journal, e.Seq, e.Prev, payload) != e.Hash {
+		return fmt.Errorf("entry: record %d of kiosk %s is not what its hash says", e.Seq, e.Kiosk)
+	}
+	return nil
+}
+
+// RecordHash is the hash of a journal record as appliance/journal lays it out: magic,
+// version, length, sequence, journal, previous hash, payload.
+func RecordHash(journal [8]byte, seq uint64, prev [32]byte, payload []byte) (sum [32]byte) {
 	var head [64]byte
 	copy(head[:], "mohr.rec")
 	binary.LittleEndian.PutUint16(head[8:], 1)
 	binary.LittleEndian.PutUint32(head[12:], uint32(len(payload)))
-	binary.LittleEndian.PutUint64(head[16:], e.Seq)
-	copy(head[24:32], e.Journal[:])
-	copy(head[32:64], e.Prev[:])
-	if sha256.Sum256(append(head[:], payload...)) != e.Hash {
-		return fmt.Errorf("entry: record %d of kiosk %s is not what its hash says", e.Seq, e.Kiosk)
-	}
-	return nil
+	binary.LittleEndian.PutUint64(head[16:], seq)
+	copy(head[24:32], journal[:])
+	copy(head[32:64], prev[:])
+	h := sha256.New()
+	h.Write(head[:])
+	h.Write(payload)
+	h.Sum(sum[:0])
+	return sum
 }
 
 func (e Entry) check() error {
