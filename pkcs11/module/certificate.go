@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 
 	p11 "github.com/miekg/pkcs11"
 
@@ -44,7 +45,7 @@ func (m *Module) WriteCertificate(key pkcs11.KeyID, label string, der []byte) er
 		a(p11.CKA_SUBJECT, fields.Subject), a(p11.CKA_ISSUER, fields.Issuer), a(p11.CKA_SERIAL_NUMBER, fields.Serial),
 		a(p11.CKA_VALUE, der),
 	}); err != nil {
-		return m.fail("C_CreateObject", err)
+		return inv.clash(id, m.fail("C_CreateObject", err))
 	}
 	if inv, err = m.inventory(); err != nil {
 		return err
@@ -53,6 +54,20 @@ func (m *Module) WriteCertificate(key pkcs11.KeyID, label string, der []byte) er
 		return fail(pkcs11.ErrNotWritten, "certificate under %x", id)
 	}
 	return nil
+}
+
+// clash names the reason for an unclear refusal: some modules take one certificate
+// to a CKA_ID and say CKR_GENERAL_ERROR to a second (Q-ONE-CERTIFICATE).
+func (inv *inventory) clash(id []byte, err error) error {
+	if !errors.Is(err, pkcs11.ErrDevice) {
+		return err
+	}
+	for _, o := range inv.certs {
+		if bytes.Equal(o.id, id) {
+			return fail(pkcs11.ErrConflict, "certificate under %x; %v", id, err)
+		}
+	}
+	return err
 }
 
 func (inv *inventory) holds(id, der []byte) bool {

@@ -88,16 +88,12 @@ func (m *Module) make(spec pkcs11.KeySpec) ([]byte, error) {
 	if err != nil {
 		return nil, m.fail("C_GenerateKeyPair", err)
 	}
-	extractable, err := m.flag(priv, p11.CKA_EXTRACTABLE)
+	guarded, err := m.guards(priv)
 	if err != nil {
 		return nil, err
 	}
-	sensitive, err := m.flag(priv, p11.CKA_SENSITIVE)
-	if err != nil {
-		return nil, err
-	}
-	if extractable || !sensitive {
-		return nil, fail(pkcs11.ErrWeakKey, "extractable %t, sensitive %t", extractable, sensitive)
+	if !guarded {
+		return nil, fail(pkcs11.ErrWeakKey, "key %x", spec.ID)
 	}
 	o := object{handle: pub}
 	if err := m.readPublic(&o); err != nil {
@@ -107,6 +103,29 @@ func (m *Module) make(spec pkcs11.KeySpec) ([]byte, error) {
 		return nil, fail(pkcs11.ErrDevice, "new key: %s", o.problem)
 	}
 	return o.spki, nil
+}
+
+// guards says whether the token keeps a private key to itself: not extractable and
+// sensitive. OpenSC calls no key sensitive that was made on a card; where the flag
+// is missing, the token is asked for the value, and has to refuse
+// (Q-NOT-SENSITIVE).
+func (m *Module) guards(priv p11.ObjectHandle) (bool, error) {
+	extractable, err := m.flag(priv, p11.CKA_EXTRACTABLE)
+	if err != nil || extractable {
+		return false, err
+	}
+	sensitive, err := m.flag(priv, p11.CKA_SENSITIVE)
+	if err != nil || sensitive {
+		return sensitive, err
+	}
+	for _, typ := range []uint{p11.CKA_VALUE, p11.CKA_PRIVATE_EXPONENT, p11.CKA_PRIME_1} {
+		value, err := m.attribute(priv, typ)
+		if err != nil || len(value) > 0 {
+			clear(value)
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // Sign signs with the private key of a public key and verifies the signature.

@@ -23,7 +23,13 @@ var reasons = map[uint32]pkcs11.PINReason{
 func (m *Module) tried(doing string, err error) error {
 	ckr := code(err)
 	if reason, ok := reasons[ckr]; ok {
-		state, _ := m.flags()
+		state, lost := m.flags()
+		if code(lost) == p11.CKR_SESSION_HANDLE_INVALID && m.present() { // Q-SETPIN-LOGOUT
+			m.open, m.loggedIn, m.inv = false, false, nil
+			if m.need(false) == nil {
+				state, _ = m.flags()
+			}
+		}
 		if reason == pkcs11.PINWrong && state.Locked { // Q-LOCKS-LATE: "wrong" at the try that locked it
 			reason = pkcs11.PINLocked
 		}

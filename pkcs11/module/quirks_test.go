@@ -27,22 +27,25 @@ var ctx = context.Background()
 // TestQuirks has one test for each row of the table.
 func TestQuirks(t *testing.T) {
 	tests := map[string]func(*testing.T){
-		"Q-BLANK-SLOT":    testBlankSlot,
-		"Q-CRYPTO-SLOT":   testCryptoSlot,
-		"Q-PIN-FLAGS":     testPINFlags,
-		"Q-LOCKS-LATE":    testLocksLate,
-		"Q-ALREADY":       testAlready,
-		"Q-SETPIN-LOGIN":  testSetPINLogin,
-		"Q-GENERAL-ERROR": testGeneralError,
-		"Q-STALE-INFO":    testStaleInfo,
-		"Q-INFO-CANCEL":   testInfoCancel,
-		"Q-EC-POINT":      testECPoint,
-		"Q-DUPLICATES":    testDuplicates,
-		"Q-SHARED-ID":     testSharedID,
-		"Q-MECHANISMS":    testMechanisms,
-		"Q-INIT-STRING":   testInitString,
-		"Q-NO-LOCKING":    testNoLocking,
-		"Q-NUL-PADDING":   testNULPadding,
+		"Q-BLANK-SLOT":      testBlankSlot,
+		"Q-CRYPTO-SLOT":     testCryptoSlot,
+		"Q-PIN-FLAGS":       testPINFlags,
+		"Q-LOCKS-LATE":      testLocksLate,
+		"Q-ALREADY":         testAlready,
+		"Q-SETPIN-LOGIN":    testSetPINLogin,
+		"Q-SETPIN-LOGOUT":   testSetPINLogout,
+		"Q-GENERAL-ERROR":   testGeneralError,
+		"Q-STALE-INFO":      testStaleInfo,
+		"Q-INFO-CANCEL":     testInfoCancel,
+		"Q-NOT-SENSITIVE":   testNotSensitive,
+		"Q-EC-POINT":        testECPoint,
+		"Q-DUPLICATES":      testDuplicates,
+		"Q-ONE-CERTIFICATE": testOneCertificate,
+		"Q-SHARED-ID":       testSharedID,
+		"Q-MECHANISMS":      testMechanisms,
+		"Q-INIT-STRING":     testInitString,
+		"Q-NO-LOCKING":      testNoLocking,
+		"Q-NUL-PADDING":     testNULPadding,
 	}
 	for _, q := range Quirks {
 		test := tests[q.ID]
@@ -187,6 +190,42 @@ func testAlready(t *testing.T) {
 	}
 }
 
+// The session handle is invalid once the wrong PIN is refused, as with OpenSC,
+// where the card has ended the login. With it gone for good the token is gone.
+func testSetPINLogout(t *testing.T) {
+	s, p := proxied(t)
+	session := s.session(t, p.Env("C_GetSessionInfo:rv=0xb3@2"))
+	login(t, session) // reads the flags once
+	var refused *pkcs11.PINError
+	err := session.ChangePIN(ctx, []byte("9999"), []byte("567890"))
+	if !errors.As(err, &refused) || refused.Reason != pkcs11.PINWrong || !refused.State.Low {
+		t.Errorf("got %v", err)
+	}
+	if state, err := session.LoginState(ctx); err != nil || state.LoggedIn {
+		t.Errorf("%+v, %v", state, err)
+	}
+	if n := slices.Index(p.Calls(t), "C_OpenSession"); n < 0 {
+		t.Error("no session opened")
+	}
+	login(t, session)
+	generate(t, session, "id", pkcs11.P256)
+}
+
+func testOneCertificate(t *testing.T) {
+	s, p := proxied(t)
+	session := s.session(t, p.Env("C_CreateObject:rv=0x5@1", "C_CreateObject:rv=0x5@3"))
+	login(t, session)
+	spki := generate(t, session, "id", pkcs11.P256)
+	write := func(serial int64) error {
+		return session.WriteCertificate(ctx, pkcs11.KeyIDOf(spki), "c", certify(t, session, spki, serial))
+	}
+	wantErr(t, write(1), pkcs11.ErrDevice) // nothing there: some other reason
+	if err := write(2); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, write(3), pkcs11.ErrConflict)
+}
+
 func testGeneralError(t *testing.T) {
 	s, p := proxied(t)
 	for _, rv := range []string{"0x5", "0x6", "0x30", "0x90", "0x80000001"} {
@@ -240,6 +279,33 @@ func testInfoCancel(t *testing.T) {
 	login(t, session)
 	if list, err := s.session(t, p.Env("C_GetTokenInfo:after=5")).Tokens(ctx); err != nil || len(list) != 0 {
 		t.Errorf("any other error: %+v, %v", list, err)
+	}
+}
+
+// What a key says of itself, and whether SoftHSM then gives its value out.
+func testNotSensitive(t *testing.T) {
+	raw, h := newSoft(t).raw(t)
+	m := &Module{ctx: raw, session: h, open: true, loggedIn: true}
+	a := p11.NewAttribute
+	for _, kind := range []struct {
+		mech   uint
+		public *p11.Attribute
+	}{
+		{p11.CKM_RSA_PKCS_KEY_PAIR_GEN, a(p11.CKA_MODULUS_BITS, 2048)},
+		{p11.CKM_EC_KEY_PAIR_GEN, a(p11.CKA_EC_PARAMS, []byte("\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"))},
+	} {
+		for _, tt := range []struct{ sensitive, extractable, guarded bool }{
+			{true, false, true}, {false, false, true}, {false, true, false}, {true, true, false},
+		} {
+			_, priv, err := raw.GenerateKeyPair(h, []*p11.Mechanism{p11.NewMechanism(kind.mech, nil)}, []*p11.Attribute{kind.public},
+				[]*p11.Attribute{a(p11.CKA_PRIVATE, true), a(p11.CKA_SENSITIVE, tt.sensitive), a(p11.CKA_EXTRACTABLE, tt.extractable)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if guarded, err := m.guards(priv); guarded != tt.guarded || err != nil {
+				t.Errorf("%+v: %t, %v", tt, guarded, err)
+			}
+		}
 	}
 }
 
