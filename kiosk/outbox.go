@@ -311,11 +311,10 @@ func parseParcelID(s string) (id RenewalID, kind string, err error) {
 	kind, number, numbered := strings.Cut(rest, ".")
 	known := kind == parcelRequest || kind == parcelConfirm || kind == parcelPoll && number != ""
 	b, err := hex.DecodeString(name)
-	if err != nil || len(b) != len(id) || !known || numbered != (kind == parcelPoll) {
+	if err != nil || len(b) != len(id) || !known || numbered != (kind == parcelPoll) || name != RenewalID(b).String() {
 		return id, "", fmt.Errorf("kiosk: no parcel %.80q", s)
 	}
-	copy(id[:], b)
-	return id, kind, nil
+	return RenewalID(b), kind, nil
 }
 
 func clip(s string) string {

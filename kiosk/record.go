@@ -97,6 +97,9 @@ func ParseRecord(b []byte) (Record, error) {
 	if (r.State == "") == (r.Event == "") {
 		return Record{}, fmt.Errorf("kiosk: record has state %q and event %q, want exactly one", r.State, r.Event)
 	}
+	if r.State != "" && r.Renewal.Zero() {
+		return Record{}, fmt.Errorf("kiosk: record has state %s of no renewal", r.State)
+	}
 	if r.State != "" {
 		if _, err := ParseState(r.State); err != nil {
 			return Record{}, err
