@@ -102,6 +102,7 @@ func healedAs(d *disk, opts Options) error {
 // Every byte of what a segment's header and a record's header say: one bit in
 // one copy is healed. Anywhere else: TestDamageTable.
 func TestOneBit(t *testing.T) {
+	t.Parallel()
 	d := newDisk(t, 3)
 	for i := 0; i < 2*Overhead; i += thin {
 		at := i
@@ -119,6 +120,7 @@ func TestOneBit(t *testing.T) {
 // A page of rubbish or of zeros, a run of pages, a file cut or gone, all of a
 // copy gone.
 func TestDamageInOneCopy(t *testing.T) {
+	t.Parallel()
 	d := newDisk(t, 14)
 	r := rand.New(rand.NewPCG(4, 1))
 	for i := range 100 / thin {
@@ -154,6 +156,7 @@ func TestDamageInOneCopy(t *testing.T) {
 // Both copies of one record: refused by name with nothing changed; a healthy
 // page put back into one copy makes both good.
 func TestDamageInBothCopies(t *testing.T) {
+	t.Parallel()
 	d := newDisk(t, 14)
 	page := 1
 	var pages []int // of records 1 to 11, all in segment 0
@@ -162,7 +165,7 @@ func TestDamageInBothCopies(t *testing.T) {
 		page += pagesFor(len(payload(seq)))
 	}
 	for i, p := range pages {
-		for _, off := range []int{0, 5, 17, 40, 70, 90} {
+		for _, off := range []int{0, 5, 17, 40, 70, 90}[:min(6, 24/thin)] {
 			d.restore()
 			d.flip("a", 0, p*PageSize+off, 2)
 			d.flip("b", 0, p*PageSize+off, 2)
@@ -417,6 +420,7 @@ func TestMendIsDurable(t *testing.T) {
 // Segments longer than the window that Open reads them through: damage, and
 // the ends of records, on both sides of where the window moves.
 func TestLongSegments(t *testing.T) {
+	t.Parallel()
 	long := Options{SegmentBytes: (2*windowPages + 100) * PageSize, Segments: 2, ID: small.ID}
 	fs := newSim()
 	j, err := Create(simDir, with(long, fs))

@@ -124,6 +124,7 @@ func startAt(t testing.TB, n uint64, damage string) *simFS {
 
 // Every system call fails once, in every way.
 func TestEveryCallFails(t *testing.T) {
+	t.Parallel()
 	for _, start := range starts {
 		t.Run(start.name, func(t *testing.T) {
 			base := startAt(t, start.n, start.damage)
@@ -212,6 +213,7 @@ func cuts(t *testing.T, rounds int) (points, bad int, first error) {
 }
 
 func TestPowerCutAtEveryCall(t *testing.T) {
+	t.Parallel()
 	points, bad, first := cuts(t, 2)
 	if bad > 0 {
 		t.Errorf("%d of %d points bad, first: %v", bad, points, first)
@@ -282,6 +284,7 @@ func TestOrderOfCalls(t *testing.T) {
 // Every call fails once while an open journal mends what copy a has lost: the
 // records are there, or an error is; never other bytes.
 func TestEveryCallOfMendFails(t *testing.T) {
+	t.Parallel()
 	base := prepare(t, 9, "")
 	calls := 1
 	for n := 0; n <= calls; n++ { // 0: no fault

@@ -70,6 +70,7 @@ func start(t *testing.T, what, dir string) *exec.Cmd {
 // kill -9 at random moments: the page cache survives, so this proves only
 // that Open copes with what a killed process leaves, lock included.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	big := small
 	big.Segments = 60
 	j, dir := create(t, big)
@@ -120,6 +121,7 @@ func TestKill(t *testing.T) {
 
 // A folder that belongs to somebody else.
 func TestNotOurs(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to become somebody else")
 	}
@@ -192,6 +194,7 @@ func mounted(dir string) error {
 }
 
 func TestMounted(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to mount")
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"sync"
 )
 
 // segment is a window on what the two copies hold of one segment; it moves
@@ -53,7 +54,7 @@ func (s *scan) load(index, pages int) (*segment, error) {
 		}
 	}
 	for c := range copies {
-		seg.buf[c] = s.buffer(min(seg.pages, windowPages) * PageSize)
+		seg.buf[c] = windows.Get().(*window)[:min(seg.pages, windowPages)*PageSize]
 		seg.read(c, 0)
 	}
 	return seg, nil
@@ -89,15 +90,10 @@ func (seg *segment) reach(page int) {
 	}
 }
 
-// buffer gives memory that holds anything; done takes it back.
-func (s *scan) buffer(n int) []byte {
-	if last := len(s.spare) - 1; last >= 0 && cap(s.spare[last]) >= n {
-		b := s.spare[last]
-		s.spare = s.spare[:last]
-		return b[:n]
-	}
-	return make([]byte, n, max(n, min(s.geo.Pages, windowPages)*PageSize))
-}
+// window is memory that holds anything; done gives it back.
+type window [windowPages * PageSize]byte
+
+var windows = sync.Pool{New: func() any { return new(window) }}
 
 // done gives up a segment, or all that are left.
 func (s *scan) done(seg *segment) {
@@ -112,7 +108,7 @@ func (s *scan) done(seg *segment) {
 				f.Close()
 			}
 			if l.buf[c] != nil {
-				s.spare = append(s.spare, l.buf[c][:cap(l.buf[c])])
+				windows.Put((*window)(l.buf[c][:windowPages*PageSize]))
 			}
 		}
 	}

@@ -249,6 +249,7 @@ func FuzzScan(f *testing.F) {
 // The real thing: an ext4 whose first MiB is gone does not mount, and every
 // record is found twice.
 func TestScanLostFileSystem(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: needs root, to mount an ext4")
 	}

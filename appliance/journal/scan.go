@@ -38,7 +38,6 @@ type scan struct {
 	ops       []op
 
 	loaded []*segment
-	spare  [][]byte
 }
 
 // findGeometry asks every segment header of both copies. One is enough; two

@@ -358,10 +358,21 @@ func (n *node) settle(pick func(sector int) bool) {
 	}
 	const sector = 512
 	for _, p := range slices.Sorted(maps.Keys(n.dirty)) {
+		var picked [PageSize / sector]bool
+		for s := range picked {
+			picked[s] = pick(p*PageSize/sector + s)
+		}
+		switch {
+		case !slices.Contains(picked[:], true):
+			continue
+		case !slices.Contains(picked[:], false):
+			n.disk[p] = n.cache[p]
+			continue
+		}
 		page := slices.Clone(n.disk.page(p))
-		for s := 0; s < PageSize; s += sector {
-			if pick((p*PageSize + s) / sector) {
-				copy(page[s:s+sector], n.cache.page(p)[s:])
+		for s, yes := range picked {
+			if yes {
+				copy(page[s*sector:(s+1)*sector], n.cache.page(p)[s*sector:])
 			}
 		}
 		n.disk[p] = page
