@@ -10,13 +10,14 @@ import (
 
 // Client is kioskd's end.
 type Client struct {
-	path string
-	log  *slog.Logger
+	path  string
+	log   *slog.Logger
+	grace time.Duration // before a tokend that cannot be reached is reported Away
 }
 
 // NewClient returns a client of the tokend that listens on path. tokend need not
 // run yet.
-func NewClient(path string, log *slog.Logger) *Client { return &Client{path, log} }
+func NewClient(path string, log *slog.Logger) *Client { return &Client{path, log, awayAfter} }
 
 // Waits between two attempts to reach tokend.
 const (
@@ -24,9 +25,15 @@ const (
 	retryMax = time.Second
 )
 
+const (
+	awayAfter    = 2 * time.Second  // a restart of tokend is no news
+	snapshotTime = 10 * time.Second // for the first event of a connection
+)
+
 // Watch reports devices until ctx ends, which closes the channel. It survives a
 // restart of tokend: when the connection is lost, each device known so far is
-// reported Removed, and a new Snapshot comes with the next connection. The
+// reported Removed, and a new Snapshot comes with the next connection. If that
+// takes long, from the start on as well, Away is reported in between, once. The
 // caller has to take events promptly; a slow one makes tokend close the
 // connection, with the same effect.
 func (c *Client) Watch(ctx context.Context) (<-chan Event, error) {
@@ -37,13 +44,22 @@ func (c *Client) Watch(ctx context.Context) (<-chan Event, error) {
 	go func() {
 		defer close(out)
 		wait, said := retryMin, false
+		lost, away := time.Now(), false
 		for {
 			seen, err := c.watchOnce(ctx, out)
 			if ctx.Err() != nil {
 				return
 			}
 			if seen {
-				wait = retryMin
+				wait, lost, away = retryMin, time.Now(), false
+			}
+			if !away && time.Since(lost) >= c.grace {
+				away = true
+				select {
+				case out <- Event{Kind: Away}:
+				case <-ctx.Done():
+					return
+				}
 			}
 			if seen || !said { // once, not at each attempt
 				c.log.Warn("no tokend, trying again", "err", err)
@@ -83,11 +99,13 @@ func (c *Client) watchOnce(ctx context.Context, out chan<- Event) (seen bool, er
 			}
 		}
 	}()
+	conn.SetReadDeadline(time.Now().Add(snapshotTime))
 	for {
 		var e Event
 		if err := readMessage(conn, maxReply, &e); err != nil {
 			return seen, err
 		}
+		conn.SetReadDeadline(time.Time{})
 		if known, err = follow(known, e, seen); err != nil {
 			return seen, err
 		}

@@ -63,6 +63,7 @@ const (
 	Snapshot Kind = "snapshot" // Devices are all that are inserted; forget what was known before
 	Inserted Kind = "inserted" // Device is new
 	Removed  Kind = "removed"  // Device is gone; its id will not come back
+	Away     Kind = "away"     // tokend cannot be reached; of the Client only, never on the wire
 )
 
 // Event is one change.

@@ -147,6 +147,41 @@ func TestWatchSurvivesRestart(t *testing.T) {
 	}
 }
 
+// A tokend that is away for long is reported once, and its snapshot says that it is
+// back. Nobody else can report it.
+func TestAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	c := NewClient(path, quiet)
+	c.grace = 100 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	events, err := c.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(kind Kind) {
+		t.Helper()
+		if got := next(t, events); got.Kind != kind {
+			t.Fatalf("got %+v, want %s", got, kind)
+		}
+	}
+	want(Away)
+	a := &fakeAgent{events: make(chan Event, 8)}
+	a.events <- Event{Kind: Snapshot, Devices: []Device{citizen}}
+	s := serveFake(t, path, a)
+	want(Snapshot)
+	s.stop()
+	want(Removed)
+	want(Away)
+	b := &fakeAgent{events: make(chan Event, 8)}
+	b.events <- Event{Kind: Snapshot}
+	serveFake(t, path, b)
+	want(Snapshot)
+	if (&Event{Kind: Away}).check() == nil {
+		t.Error("away may be on the wire")
+	}
+}
+
 // A tokend that contradicts itself is not believed: everything is removed.
 func TestClientRefusesContradictions(t *testing.T) {
 	snapshot := Event{Kind: Snapshot, Devices: []Device{citizen}}
