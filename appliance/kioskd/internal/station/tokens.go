@@ -24,7 +24,8 @@ func NewTokens(path string, log *slog.Logger) *Tokens {
 	return &Tokens{client: tokenlink.NewClient(path, log), log: log}
 }
 
-// Events implements kiosk.Tokens. Devices of other ports are left out.
+// Events implements kiosk.Tokens. Devices of other ports are left out. A snapshot
+// says first that tokend is there.
 func (t *Tokens) Events(ctx context.Context) <-chan kiosk.DeviceEvent {
 	out := make(chan kiosk.DeviceEvent)
 	events, err := t.client.Watch(ctx)
@@ -35,23 +36,36 @@ func (t *Tokens) Events(ctx context.Context) <-chan kiosk.DeviceEvent {
 	go func() {
 		defer close(out)
 		for e := range events {
-			devices := e.Devices
-			if e.Kind != tokenlink.Snapshot {
-				devices = []tokenlink.Device{e.Device}
-			}
-			for _, d := range devices {
-				t.log.Info("device", "event", e.Kind, "id", d.ID, "role", d.Role, "model", d.Model, "reason", d.Reason)
-				if d.Role == tokenlink.Other {
-					continue
-				}
+			for _, event := range t.translate(e) {
 				select {
-				case out <- kiosk.DeviceEvent{Device: device(d), Present: e.Kind != tokenlink.Removed}:
+				case out <- event:
 				case <-ctx.Done():
 					return
 				}
 			}
 		}
 	}()
+	return out
+}
+
+// translate is an event in the ceremony's words.
+func (t *Tokens) translate(e tokenlink.Event) (out []kiosk.DeviceEvent) {
+	devices := e.Devices
+	switch e.Kind {
+	case tokenlink.Away:
+		t.log.Error("tokend cannot be reached")
+		return []kiosk.DeviceEvent{{Present: false}}
+	case tokenlink.Snapshot:
+		out = append(out, kiosk.DeviceEvent{Present: true})
+	default:
+		devices = []tokenlink.Device{e.Device}
+	}
+	for _, d := range devices {
+		t.log.Info("device", "event", e.Kind, "id", d.ID, "role", d.Role, "model", d.Model, "reason", d.Reason)
+		if d.Role != tokenlink.Other {
+			out = append(out, kiosk.DeviceEvent{Device: device(d), Present: e.Kind != tokenlink.Removed})
+		}
+	}
 	return out
 }
 
