@@ -60,10 +60,13 @@ func storageRule(err error) string {
 	return kiosk.RuleStoreFailed
 }
 
-// Append implements kiosk.Journal.
+// Append implements kiosk.Journal. A failure says what people are told about it.
 func (s *Storage) Append(payload []byte) (uint64, error) {
 	start := time.Now()
 	seq, err := s.Journal.Append(payload)
 	s.log.Info("stored", "seq", seq, "bytes", len(payload), "store_us", time.Since(start).Microseconds())
-	return seq, err
+	if err != nil {
+		return 0, &kiosk.Refusal{Rule: storageRule(err), Err: err}
+	}
+	return seq, nil
 }
