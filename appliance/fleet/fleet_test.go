@@ -159,6 +159,9 @@ func start(t *testing.T, id string, j *fleettest.Journal, urls ...string) *stati
 	link := fleetlink.NewClient(must[net.Conn](t)(net.Dial("unix", path)))
 	running.Go(func() { link.Run(ctx, s.client.Lookup) })
 	running.Go(func() { s.client.Follow(ctx, link) })
+	if _, _, err := link.Head(ctx); err != nil { // both ends are there
+		t.Fatal(err)
+	}
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
