@@ -59,12 +59,18 @@ func generateRSA(random io.Reader, bits int) (*rsaKey, error) {
 	return nil, errors.New("card: the random source gives no two primes")
 }
 
+// prime draws odd numbers until one is a prime; one in 0.35 bits is. A source that
+// repeats itself is broken.
 func prime(random io.Reader, bits int) (*big.Int, error) {
-	b, p := make([]byte, bits/8), new(big.Int)
-	for range 100 * bits {
+	b, last, p := make([]byte, bits/8), []byte(nil), new(big.Int)
+	for range 8 * bits {
 		if _, err := io.ReadFull(random, b); err != nil {
 			return nil, err
 		}
+		if bytes.Equal(b, last) {
+			break
+		}
+		last = append(last[:0], b...)
 		b[0] |= 0xc0
 		b[len(b)-1] |= 1
 		if p.SetBytes(b).ProbablyPrime(8) {

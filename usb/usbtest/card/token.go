@@ -142,6 +142,16 @@ func (t *Token) Use(f func(*Card)) error {
 	return t.save()
 }
 
+// Replace puts another card in the place of this one, so quickly that no reader
+// sees it. The state file becomes that of the new card.
+func (t *Token) Replace(c *Card) error {
+	t.busy.Lock()
+	defer t.busy.Unlock()
+	c.Reset()
+	t.card, c.changed = c, true
+	return t.save()
+}
+
 // Commands is the number of commands so far.
 func (t *Token) Commands() int {
 	t.mu.Lock()
