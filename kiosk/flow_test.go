@@ -216,6 +216,7 @@ func (g *glass) unmark() {
 
 // Cancel ends the ceremony on every page: by button and by key.
 func TestCancelOnEveryPage(t *testing.T) {
+	t.Parallel()
 	for i, id := range askingPages(t, options{}) {
 		t.Run(id, func(t *testing.T) {
 			counterTest(t, options{}, func(c *counter) {
@@ -243,6 +244,7 @@ func TestCancelOnEveryPage(t *testing.T) {
 
 // Nobody answers: a warning, then the end. An answer to the warning goes on.
 func TestIdleOnEveryPage(t *testing.T) {
+	t.Parallel()
 	for i, id := range askingPages(t, options{}) {
 		t.Run(id, func(t *testing.T) {
 			counterTest(t, options{}, func(c *counter) {
@@ -287,6 +289,7 @@ func TestIdleOnEveryPage(t *testing.T) {
 
 // Keys and algorithms: what the profile wants and the token can.
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	only := func(names ...string) func(*profile.Profile) {
 		return func(p *profile.Profile) { p.CA.NewKeys = names }
 	}

@@ -14,6 +14,7 @@ import (
 
 // The citizen's token is pulled on each page on which people are asked something.
 func TestPullOnEveryPage(t *testing.T) {
+	t.Parallel()
 	for i, id := range askingPages(t, options{}) {
 		t.Run(fmt.Sprint(i, id), func(t *testing.T) {
 			counterTest(t, options{}, func(c *counter) {
@@ -37,6 +38,7 @@ func TestPullOnEveryPage(t *testing.T) {
 // The officer's token is pulled on each page after the sign-in began. It may be
 // pulled without harm once the request is stored.
 func TestOfficerPullOnEveryPage(t *testing.T) {
+	t.Parallel()
 	pages := askingPages(t, options{})
 	from := slices.Index(pages, "officer-pin")
 	for i := from; i < len(pages); i++ {
@@ -76,6 +78,7 @@ func calls(s *stick) (n int) {
 // The port notices a little later than the module. Nothing is lost, nothing is
 // made twice, and the next insertion works.
 func TestPullAtEveryStep(t *testing.T) {
+	t.Parallel()
 	for _, role := range []Role{RoleCitizen, RoleOfficer} {
 		steps := 0
 		counterTest(t, options{}, func(c *counter) {

@@ -106,9 +106,14 @@ func TestUnprovenClock(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			counterTest(t, options{cert: cert, clock: ClockUnproven}, func(c *counter) {
-				c.walk("token")
-				c.says("why.TIME-UNPROVEN")
-				c.walk("receipt")
+				var text string
+				c.walkWith(func(s display.Screen) bool {
+					text += s.Text()
+					return false
+				}, "receipt")
+				if !strings.Contains(text, plain("fa", "why.TIME-UNPROVEN")) {
+					t.Error("nobody is told that the clock is not proven")
+				}
 				n := c.state(Receipted)
 				if r, _, err := c.trust.Verify(n.Receipt); err != nil || r.Clock.String() != ClockUnproven {
 					t.Errorf("receipt %+v, %v", r, err)
@@ -172,20 +177,36 @@ func TestTwoTokens(t *testing.T) {
 		c.at("idle")
 	})
 	counterTest(t, options{}, func(c *counter) {
-		c.ports.plug(Device{Role: RoleCitizen, Supported: true}, nil)
-		c.halt()
-		c.ports.unplug("d-1")
+		thing := c.ports.plug(Device{Role: RoleCitizen, Reason: "USB-UNKNOWN"}, nil)
+		c.at("refused")
 		second := c.ports.plug(Device{Role: RoleCitizen, Supported: true}, nil)
 		c.insert(c.citizen)
-		c.start()
+		c.press(choiceOK)
+		c.at("remove")
+		c.ports.unplug(thing)
 		c.refused(RuleTokenTwo)
-		if c.ports.opened > 1 {
+		if c.ports.opened > 0 {
 			t.Error("one of two tokens was opened")
 		}
 		c.ports.unplug(second)
 		c.at("token") // the one that was left in is served
 		if n := strings.Count(strings.Join(c.story(), " "), RuleTokenTwo); n != 1 {
 			t.Errorf("journal %v", c.story())
+		}
+	})
+}
+
+// The second one comes while the first one is read.
+func TestSecondTokenWhileReading(t *testing.T) {
+	counterTest(t, options{}, func(c *counter) {
+		c.citizen.Inject(pkcs11test.Fault{Kind: pkcs11test.Slow, Verb: pkcs11.VerbObjects, Delay: 5 * time.Second})
+		c.insert(c.citizen)
+		c.at("reading")
+		c.ports.plug(Device{Role: RoleCitizen, Supported: true}, nil)
+		time.Sleep(6 * time.Second)
+		c.refused(RuleTokenTwo)
+		if n := c.renewals(); n != 0 {
+			t.Errorf("%d renewals", n)
 		}
 	})
 }

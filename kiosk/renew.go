@@ -161,7 +161,7 @@ func (k *Kiosk) review(ctx context.Context, c *citizen, o *officer, id RenewalID
 	if err != nil {
 		return &Refusal{Rule: RuleShown, Err: err}
 	}
-	pages := slices.Collect(slices.Chunk(rows, rowsPerPage))
+	pages := subjectParts(rows)
 	for i, part := range pages {
 		if err := k.goOn(ctx, subjectPage(part, i+1, len(pages))); err != nil {
 			return err

@@ -27,6 +27,7 @@ func goodJournal(t *testing.T, o options) (records [][]byte) {
 // at every one), Run ends with an error, and over what is on disk a new kiosk goes
 // on: a stored request is finished, an earlier one abandoned, nothing is made twice.
 func TestJournalFailsAtEveryAppend(t *testing.T) {
+	t.Parallel()
 	o := options{ca: cmptest.CAOptions{WithholdImplicitConfirm: true}}
 	appends := len(goodJournal(t, o))
 	if appends < 18 {

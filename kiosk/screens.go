@@ -103,7 +103,7 @@ func tokenPage(h holder) page {
 
 // How many warnings stand beside the holder's data, and on a page of their own.
 const (
-	warningsBeside = 2
+	warningsBeside = 1
 	warningsAlone  = 4
 )
 
@@ -153,7 +153,7 @@ func pinPage(id string, name naming, tries int, before string) func(b *words.Boo
 	return func(b *words.Book, typed []byte) display.Screen {
 		s := display.Screen{
 			ID: id, Mood: display.Ask, Title: b.Say(id + ".title"),
-			Facts: []display.Fact{{Label: b.Say("fact.name"), Value: name(b)}, {Label: b.Say("fact.tries"), Value: triesText(b, tries)}},
+			Facts: []display.Fact{{Label: b.Say("fact.name"), Value: short(name(b))}, {Label: b.Say("fact.tries"), Value: triesText(b, tries)}},
 			Input: &display.Input{Prompt: b.Say(id + ".prompt"), Value: strings.Repeat("●", len(typed)), Keypad: true},
 			Token: hint(b, display.TokenKeep), Choices: []display.Choice{cancel(b)},
 		}
@@ -162,6 +162,18 @@ func pinPage(id string, name naming, tries int, before string) func(b *words.Boo
 		}
 		return s
 	}
+}
+
+// lettersBeside is how much of a name stands on a crowded page. All of the holder's
+// was on the page of the token.
+const lettersBeside = 32
+
+// short cuts a name between two words.
+func short(name string) string {
+	if cut := cut(name, lettersBeside); len(cut) > 1 {
+		return cut[0] + "…"
+	}
+	return name
 }
 
 func pinLowPage(b *words.Book) display.Screen {
@@ -286,8 +298,26 @@ func cut(line string, limit int) (out []string) {
 	return append(out, line)
 }
 
-// rowsPerPage is how many rows of a subject every panel can show.
-const rowsPerPage = 6
+// A page that every panel can show has so many rows of a subject, and so many
+// letters to a row; a value that is longer counts as several rows.
+const (
+	rowsPerPage   = 6
+	lettersPerRow = 44
+)
+
+// subjectParts cuts a subject into pages, in its order and with nothing left out.
+func subjectParts(rows []check.SubjectField) (parts [][]check.SubjectField) {
+	free := 0
+	for _, r := range rows {
+		need := min(rowsPerPage, 1+utf8.RuneCountInString(r.Shown)/lettersPerRow)
+		if need > free {
+			parts, free = append(parts, nil), rowsPerPage
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], r)
+		free -= need
+	}
+	return parts
+}
 
 // subjectPage shows a part of the subject that will be signed; the rows come from
 // the bytes that will be signed.
@@ -320,7 +350,7 @@ func signPage(h holder, key string, officer naming) page {
 				{Label: b.Say("fact.name"), Value: h.name(b)},
 				{Label: b.Say("fact.ends"), Value: date(b, h.ends)},
 				{Label: b.Say("fact.new-key"), Value: key, LTR: true},
-				{Label: b.Say("fact.officer"), Value: officer(b)},
+				{Label: b.Say("fact.officer"), Value: short(officer(b))},
 			},
 			Token:   hint(b, display.TokenKeep),
 			Choices: []display.Choice{{ID: choiceOK, Label: b.Say("button.hold"), Key: '\n', Primary: true, Hold: true}, cancel(b)},

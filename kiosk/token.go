@@ -87,6 +87,9 @@ func (k *Kiosk) readToken(ctx context.Context, device Device) (*citizen, error) 
 	if c.token, err = onlyToken(ctx, session); err == nil {
 		c.objects, err = session.Objects(ctx)
 	}
+	if found, _ := k.presence.look(RoleCitizen); err == nil && len(found) > 1 { // another one meanwhile
+		err = refuse(RuleTokenTwo, "%d citizen tokens", len(found))
+	}
 	if err != nil {
 		session.Close()
 		return nil, err
