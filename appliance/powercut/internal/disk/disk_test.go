@@ -36,7 +36,7 @@ func look(m *Image) (pages map[int64]byte, mixed int) {
 	pages = map[int64]byte{}
 	for i := range m.Size() / PageSize {
 		p := m.page(i)
-		if !bytes.Equal(p, fill(p[0], PageSize)) {
+		if !bytes.Equal(p[1:], p[:PageSize-1]) {
 			mixed++
 			continue
 		}
@@ -78,7 +78,7 @@ func TestModesDiffer(t *testing.T) {
 	l := record("wwwwfwwwwwwwwrrfwwwwwwwwwrwr")
 	at := len(l.Events)
 	seen := map[string]int{}
-	for seed := range uint64(400) {
+	for seed := range uint64(150) {
 		for _, mode := range Modes() {
 			m, _ := l.Rebuild(Cut{at, mode, seed})
 			pages, mixed := look(m)
@@ -209,5 +209,45 @@ func TestRecording(t *testing.T) {
 	d.Load(NewImage(4 * PageSize))
 	if d.Stop() != nil {
 		t.Error("still recording")
+	}
+}
+
+// A fault comes when it was told to, does what was asked or not, and stays or
+// goes.
+func TestFault(t *testing.T) {
+	for _, c := range []struct {
+		f     Fault
+		want  string // e for an error, at each call
+		after string // the pages that are there
+	}{
+		{Fault{}, "....", "abcd"},
+		{Fault{At: 2}, ".e..", "a.cd"},
+		{Fault{At: 2, Anyway: true}, ".e..", "abcd"},
+		{Fault{At: 3, Forever: true}, "..ee", "ab.."},
+		{Fault{At: 3, Forever: true, Anyway: true}, "..ee", "abc."},
+	} {
+		d := NewDisk(4 * PageSize)
+		d.WriteAt(fill('.', 4*PageSize), 0)
+		d.Record()
+		d.Break(c.f)
+		var got, after []byte
+		for i := range 4 {
+			_, err := d.WriteAt(fill(byte('a'+i), PageSize), int64(i)*PageSize)
+			got = append(got, map[bool]byte{true: 'e', false: '.'}[err != nil])
+		}
+		d.Break(Fault{})
+		if err := d.Flush(); err != nil {
+			t.Error(err)
+		}
+		m, _ := d.Stop().Rebuild(Cut{At: bytes.Count(got, []byte(".")) + 1})
+		if c.f.Anyway {
+			m = d.Image()
+		}
+		for i := range int64(4) {
+			after = append(after, m.page(i)[0])
+		}
+		if string(got) != c.want || string(after) != c.after {
+			t.Errorf("%+v: calls %s, then %s", c.f, got, after)
+		}
 	}
 }

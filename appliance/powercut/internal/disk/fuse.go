@@ -92,12 +92,14 @@ func (n *node) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) 
 func (n *node) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
 	done, err := n.disk.WriteAt(data, off)
 	if err != nil {
-		return 0, syscall.ENOSPC
+		return 0, syscall.EIO
 	}
 	return uint32(done), 0
 }
 
 func (n *node) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
-	n.disk.Flush()
+	if n.disk.Flush() != nil {
+		return syscall.EIO
+	}
 	return 0
 }

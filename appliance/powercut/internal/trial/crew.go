@@ -123,8 +123,11 @@ func (b *bench) do(o order) (Result, error) {
 			return a.Result, nil
 		case a.Begin:
 			b.disk.Record()
+		case a.Break:
+			b.disk.Break(o.fault)
 		case a.End:
 			b.log = b.disk.Stop()
+			b.disk.Break(disk.Fault{})
 		case a.Note != nil:
 			data, err := a.Note.encode()
 			if err != nil {

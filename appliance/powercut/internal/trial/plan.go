@@ -75,6 +75,7 @@ const (
 	garbage64
 	forgotten
 	twice   // honest, and again while the kiosk comes back
+	failing // no power cut at first: the disk answers a write or flush with an error, each of them once
 	control // honest, on a broken kiosk
 	controlBarrier
 	rows
@@ -83,7 +84,7 @@ const (
 func (r row) String() string {
 	return [...]string{
 		"every flush boundary", "honest", "torn sectors", "reordered", "garbage 4 KiB", "garbage 16 KiB", "garbage 64 KiB",
-		"1-16 flushes forgotten", "cut again in recovery", "CONTROL " + NoSync.String(), "CONTROL " + NoBarrier.String(),
+		"1-16 flushes forgotten", "cut again in recovery", "error at every call", "CONTROL " + NoSync.String(), "CONTROL " + NoBarrier.String(),
 	}[r]
 }
 
@@ -103,6 +104,7 @@ type point struct {
 	Recording int
 	Story     int
 	Cut       disk.Cut
+	Fault     disk.Fault
 	Deep      bool
 }
 
@@ -126,9 +128,15 @@ func plan(recordings []*recording, n int, seed uint64) (points []point) {
 			bounds = append(bounds, i, i+1)
 		}
 	}
-	every := max(1, (len(bounds)+n/3)/max(1, n/3)) // all of them, unless that were more than a third
+	// All of them, unless that were more than a third.
+	calls := full.Log.Count(disk.Write) + full.Log.Count(disk.Flush)
+	every := max(1, (len(bounds)+calls)*3/max(1, n))
 	for i := 0; i < len(bounds); i += every {
 		add(point{Row: boundary, Cut: disk.Cut{At: bounds[i]}})
+	}
+	for i := 0; i < calls; i += every {
+		flavour := rand.New(rand.NewPCG(seed, uint64(i))).IntN(4)
+		add(point{Row: failing, Cut: disk.Cut{At: full.first()}, Fault: disk.Fault{At: i + 1, Anyway: flavour&1 != 0, Forever: flavour&2 != 0}})
 	}
 	r := rand.New(rand.NewPCG(seed, 1<<63))
 	var good, broken []int
@@ -140,7 +148,7 @@ func plan(recordings []*recording, n int, seed uint64) (points []point) {
 		}
 	}
 	for i := 0; len(points) < n; i++ {
-		kind := honest + row(i)%(control-honest)
+		kind := honest + row(i)%(failing-honest)
 		which := good[r.IntN(len(good))]
 		at := recordings[which].anyEvent(r, kind)
 		add(point{Row: kind, Recording: which, Cut: disk.Cut{At: at, Mode: kind.mode()}})

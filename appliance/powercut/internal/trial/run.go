@@ -155,6 +155,9 @@ type verdict struct {
 // try cuts the power once, and for twice once more while the kiosk comes back.
 func (b *bench) try(r *recording, p point) (verdict, error) {
 	known := r.known(p.Cut.At)
+	if p.Row == failing {
+		return b.fail(r, p, known)
+	}
 	image, did := r.Log.Rebuild(p.Cut)
 	if p.Row != twice {
 		v, err := b.judge(r, p, known, image)
@@ -176,6 +179,33 @@ func (b *bench) try(r *recording, p point) (verdict, error) {
 	known = append(known[:len(known):len(known)], second.known(cut.At)...)
 	v, err := b.judge(r, p, known, image)
 	v.did = did + "; then " + again
+	return v, err
+}
+
+// fail runs the story on a disk that answers one write or flush with an error,
+// and cuts the power when the kiosk has come up again or could not.
+func (b *bench) fail(r *recording, p point, known []note) (verdict, error) {
+	did := fmt.Sprintf("%+v", p.Fault)
+	b.disk.Load(r.Log.Base.Clone())
+	b.log = nil
+	res, err := b.do(order{Act: true, Story: r.Story, Notes: known, fault: p.Fault})
+	if err != nil || res.Outcome == Bad {
+		return b.settled(verdict{Result: res, did: did}, err)
+	}
+	if b.log == nil {
+		return verdict{}, errors.New("nothing was recorded")
+	}
+	second := &recording{Story: r.Story, Log: b.log}
+	if err := second.decode(); err != nil {
+		return verdict{}, err
+	}
+	end := len(second.Log.Events)
+	image, then := second.Log.Rebuild(disk.Cut{At: end, Seed: p.Cut.Seed})
+	v, err := b.judge(r, p, append(known[:len(known):len(known)], second.notes...), image)
+	if v.Why == "" && res.Outcome == Refused {
+		v.Why = "until the power was cut: " + res.Why
+	}
+	v.did = did + "; then " + then
 	return v, err
 }
 

@@ -1,9 +1,11 @@
 package trial
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,14 +17,14 @@ import (
 type story struct {
 	name string
 	ca   cmptest.CAOptions
+	busy bool // others write to the same file system meanwhile
 	act  func(c *counter) error
 }
 
 // stories are the sessions that power is cut in. The first is the full one.
 var stories = []story{
-	{name: "renewal online", act: func(c *counter) error {
-		return c.attend(visit{citizen: 0, instead: map[string]string{"pin": "wrong"}})
-	}},
+	{name: "renewal online", act: online},
+	{name: "renewal online, a busy file system", busy: true, act: online},
 	{name: "renewal offline, delivery, pick-up", ca: cmptest.CAOptions{WithholdImplicitConfirm: true}, act: func(c *counter) error {
 		for _, citizen := range []int{0, 1} {
 			if err := c.attend(visit{citizen: citizen, offline: true}); err != nil {
@@ -53,15 +55,40 @@ var stories = []story{
 	}},
 }
 
+// online is one renewal from the inserted token to the certificate on it.
+func online(c *counter) error {
+	return c.attend(visit{citizen: 0, instead: map[string]string{"pin": "wrong"}})
+}
+
+// neighbour is another program that keeps small files on the same file system,
+// as a clock that saves the time does: the file system's own tables change.
+func neighbour(mount string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ctx.Err() == nil; i++ {
+			name := filepath.Join(mount, "neighbour")
+			f, err := os.Create(name + ".new")
+			if err != nil {
+				return
+			}
+			f.Write(make([]byte, 1+i*7919%20000))
+			f.Sync()
+			f.Close()
+			os.Rename(name+".new", name)
+			time.Sleep(200 * time.Microsecond)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
 // The journal of a trial: small segments, so that sessions cross from one to the
 // next, and room for what the kiosk wants to have free.
 var journalOptions = journal.Options{SegmentBytes: 65 * journal.PageSize, Segments: 12}
 
 // lives is how often the kiosk was started before the recording begins.
 const lives = 45
-
-// journalDir is the journal's folder on the mounted disk.
-func journalDir(mount string) string { return filepath.Join(mount, "journal") }
 
 // prepare makes the journal of a kiosk that has been started and stopped often,
 // and leaves the kiosk running, idle.

@@ -21,7 +21,8 @@ type order struct {
 	Scratch string // folder for the tokens
 	Fixture *fixture
 
-	Record  bool // a story, else examine
+	Record  bool // a story from the start
+	Act     bool // a story on a disk that is prepared, and that may fail; else examine
 	Story   int
 	Control Control
 
@@ -29,6 +30,8 @@ type order struct {
 	Lying bool   // the disk has forgotten flushes: loss must be detected
 	Deep  bool   // the citizen comes back
 	Mend  bool   // e2fsck first
+
+	fault disk.Fault // of the disk after Begin; the worker is not told
 }
 
 // Control is a kiosk that is broken on purpose: a power cut must show it.
@@ -49,7 +52,8 @@ func (c Control) String() string {
 type answer struct {
 	Note   *note
 	Begin  bool // the recording begins here, likewise to be confirmed
-	End    bool // and ends here
+	Break  bool // from here on the disk has its fault
+	End    bool // the recording ends here, and the fault
 	Done   bool
 	Result Result
 	Err    string // of the trial itself, not of what is tried
@@ -77,9 +81,12 @@ func Work() error {
 		}
 		last := answer{Done: true}
 		var err error
-		if o.Record {
+		switch {
+		case o.Record:
 			err = o.record(say)
-		} else {
+		case o.Act:
+			last.Result, err = o.act(say)
+		default:
 			last.Result, err = o.examine(say)
 		}
 		if err != nil {
@@ -137,13 +144,71 @@ func (o order) record(say func(answer) error) (err error) {
 			return err
 		}
 	}
-	if err := stories[o.Story].act(c); err != nil {
-		return err
+	stop := func() {}
+	if stories[o.Story].busy {
+		stop = neighbour(o.Mount)
 	}
-	if err := c.halt(); err != nil {
+	err = stories[o.Story].act(c)
+	stop()
+	if err = errors.Join(err, c.halt()); err != nil {
 		return err
 	}
 	return say(answer{End: true}) // before anything is unmounted: nobody does that to a kiosk
+}
+
+// act runs a story until it ends or the journal fails, and then opens the
+// journal again without a power cut, as kioskd does after a while.
+func (o order) act(say func(answer) error) (res Result, err error) {
+	m, err := disk.Mount(o.Disk, o.Mount, "")
+	if err != nil {
+		return res, err
+	}
+	defer m.Close() // fails where the fault has
+	if err := say(answer{Begin: true}); err != nil {
+		return res, err
+	}
+	w, err := newWorld(o.Notes)
+	if err != nil {
+		return res, err
+	}
+	var lies error
+	c, err := o.counter(w, func(a answer) error {
+		if a.Note != nil && lies == nil {
+			lies = w.add(*a.Note)
+		}
+		return say(a)
+	})
+	if err != nil {
+		return res, err
+	}
+	if err := c.open(); err != nil {
+		return res, err
+	}
+	if err := c.replay(); err != nil {
+		return res, err
+	}
+	if err := c.start(); err != nil {
+		return res, err
+	}
+	if err := say(answer{Break: true}); err != nil {
+		return res, err
+	}
+	failed := stories[o.Story].act(c)
+	c.halt()
+	if failed != nil && c.ledger.Failed() == nil {
+		res = bad("the journal has not failed: %v", failed)
+	}
+	c.close()
+	if lies != nil {
+		res = bad("%v", lies)
+	}
+	if res.Outcome == Good {
+		if c, err = o.counter(w, say); err != nil {
+			return res, err
+		}
+		res = examine(c, w, false, false)
+	}
+	return res, say(answer{End: true})
 }
 
 // examine mounts what a power cut has left and has the kiosk start on it.
