@@ -8,10 +8,10 @@ OUT      := out
 LANG_    ?= fa
 PORT     ?= 8380
 
-.PHONY: help demo run test check unit build packages golden fuzz bench vuln clean
+.PHONY: help demo run test check unit build packages golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## a citizen's first renewal with real parts, examined from outside
 	@$(BIN)/mohrctl demo -out $(OUT)/demo -lang $(LANG_)
@@ -53,8 +53,14 @@ fuzz: ## run every fuzz target for FUZZTIME
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
 	  echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
-bench: ## benchmarks, each beside a peer in the same run
+bench: bench-journal ## benchmarks, each beside a peer in the same run
 	go test -run '^$$' -bench . -benchmem ./kiosk/cmp ./kiosk/receipt ./display ./pkcs11/... ./appliance/journal
+
+bench-journal: ## the journal beside a plain file, bbolt and SQLite: speed, flushes, bytes, damage, a year of records
+	go run ./appliance/journal/peers all
+
+damage: ## N trials each of one bit and one page damaged in the journal, and more, as a table
+	@go test -C appliance/journal -count=1 -run '^TestDamageTable$$' -damage $(or $(N),10000)
 
 vuln: ## known vulnerabilities in what is called; needs the network
 	go tool govulncheck ./...

@@ -62,7 +62,8 @@ func child(dir string) error {
 
 func start(t *testing.T, what, dir string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "JOURNAL_TEST_CHILD="+what, "JOURNAL_TEST_DIR="+dir)
+	cmd.Env = append(os.Environ(), "JOURNAL_TEST_CHILD="+what, "JOURNAL_TEST_DIR="+dir,
+		"GORACE=atexit_sleep_ms=0") // or the race detector waits a second at its end
 	cmd.Stderr = os.Stderr
 	return cmd
 }
