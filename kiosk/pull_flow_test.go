@@ -90,7 +90,7 @@ func TestPullAtEveryStep(t *testing.T) {
 		}
 		for n := 1; n <= steps; n++ {
 			for name, kind := range map[string]pkcs11test.Kind{
-				"before": pkcs11test.Pull, "after": pkcs11test.PullAfter, "crash": pkcs11test.Crash, "crash after": pkcs11test.CrashAfter,
+				"before": pkcs11test.Pull, "after": pkcs11test.PullAfter, "crash after": pkcs11test.CrashAfter,
 			} {
 				pulled := name == "before" || name == "after"
 				t.Run(fmt.Sprint(role, n, name), func(t *testing.T) { pullAtStep(t, role, n, kind, pulled) })
