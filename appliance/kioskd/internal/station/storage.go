@@ -3,7 +3,9 @@ package station
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"mohr.internal/appliance/config"
@@ -25,6 +27,9 @@ const (
 type Storage struct {
 	*vault.Journal
 	log *slog.Logger
+
+	mu   sync.Mutex
+	told int // healings that HealedNotes has given
 }
 
 // OpenStorage opens the journal. It never makes one, nor a key: a kiosk whose
@@ -38,7 +43,7 @@ func OpenStorage(c *config.Kioskd, log *slog.Logger) (*Storage, error) {
 	if err != nil {
 		return nil, &kiosk.Refusal{Rule: storageRule(err), Err: err}
 	}
-	return &Storage{vault.Over(j, v), log}, nil
+	return &Storage{Journal: vault.Over(j, v), log: log}, nil
 }
 
 // storageRule picks what people are told about a journal that cannot be used.
@@ -69,4 +74,24 @@ func (s *Storage) Append(payload []byte) (uint64, error) {
 		return 0, &kiosk.Refusal{Rule: storageRule(err), Err: err}
 	}
 	return seq, nil
+}
+
+// maxHealedNotes bounds the notes of one event: a card that dies has hundreds.
+const maxHealedNotes = 16
+
+// HealedNotes says what was mended in one copy of the journal since it was asked
+// last, for an event in the journal itself: a card that often needs it is dying.
+// Nil if nothing was.
+func (s *Storage) HealedNotes() (notes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	healed := s.Healed()[s.told:]
+	s.told += len(healed)
+	for i, h := range healed {
+		if i == maxHealedNotes-1 && len(healed) > maxHealedNotes {
+			return append(notes, fmt.Sprintf("and %d places more", len(healed)-i))
+		}
+		notes = append(notes, h.String())
+	}
+	return notes
 }

@@ -102,3 +102,50 @@ func TestStorageIsNotMadeInSilence(t *testing.T) {
 		t.Errorf("without a key: %q", got)
 	}
 }
+
+// What was mended is told once, and briefly.
+func TestHealedNotes(t *testing.T) {
+	c := newStation(t)
+	v, err := vault.Load(c.Keys.Storage.Key, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Create(c.Journal.Dir, journal.Options{SegmentBytes: c.Journal.SegmentBytes, Segments: c.Journal.Segments})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := vault.Over(j, v)
+	for range 40 {
+		if _, err := sealed.Append([]byte("record")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Close()
+	for _, n := range []int{0, 1, 40} {
+		f, err := os.OpenFile(filepath.Join(c.Journal.Dir, "b", "0000.seg"), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			// Damage of two kinds in turns, so that neighbours are not one place.
+			if _, err := f.WriteAt([]byte{0xff}, int64(1+i)*journal.PageSize+int64(i%2)*100); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Close()
+		s, err := OpenStorage(c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := s.HealedNotes(); len(notes) != min(n, maxHealedNotes) {
+			t.Errorf("%d places healed: %q", n, notes)
+		}
+		if notes := s.HealedNotes(); notes != nil {
+			t.Errorf("told again: %q", notes)
+		}
+		if s.Fill() <= 0 {
+			t.Error("fill of a used journal is 0")
+		}
+		s.Close()
+	}
+}
