@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"crypto/rand"
 	"os"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/journal"
+	"mohr.internal/appliance/vault"
 	"mohr.internal/display/panel"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/cmp/cmptest"
@@ -99,12 +101,14 @@ func (c *counter) empty() {
 // records reads the journal beside the running kiosk.
 func (c *counter) records() []kiosk.Record {
 	c.t.Helper()
+	v, err := vault.Load(c.Place.Kioskd.Keys.Storage.Key, rand.Reader)
+	c.must(err)
 	j, err := journal.Open(c.Place.Kioskd.Journal.Dir, journal.Options{ReadOnly: true})
 	c.must(err)
 	defer j.Close()
 	var out []kiosk.Record
-	c.must(j.Replay(0, func(r journal.Record) error {
-		record, err := kiosk.ParseRecord(r.Payload)
+	c.must(vault.Over(j, v).Replay(func(_ uint64, payload []byte) error {
+		record, err := kiosk.ParseRecord(payload)
 		out = append(out, record)
 		return err
 	}))
