@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // Shelf is a mounted folder of disks, each of them a file.
@@ -35,7 +38,28 @@ func Serve(dir string, disks ...*Disk) (*Shelf, error) {
 	if err != nil {
 		return nil, fmt.Errorf("disk: serve in %s: %w", dir, err)
 	}
+	if err := keepPrivate(); err != nil {
+		server.Unmount()
+		return nil, err
+	}
 	return &Shelf{dir, server}, nil
+}
+
+// keepPrivate has no child process inherit our end of FUSE, which go-fuse opens
+// without O_CLOEXEC. Our end must end with us: only then does the kernel answer
+// whoever still waits for us, with an error, and lets everything go.
+func keepPrivate() error {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("disk: %w", err)
+	}
+	for _, n := range names {
+		fd, err := strconv.Atoi(n.Name())
+		if target, _ := os.Readlink("/proc/self/fd/" + n.Name()); err == nil && target == "/dev/fuse" {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 // Path is the file of the n-th disk.

@@ -98,7 +98,7 @@ func attach(path string) (*os.File, error) {
 		}
 		config := unix.LoopConfig{Fd: uint32(backing.Fd()), Size: SectorSize}
 		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
-		copy(config.Info.File_name[:], "mohr-powercut "+path)
+		copy(config.Info.File_name[:len(config.Info.File_name)-1], path)
 		if err = unix.IoctlLoopConfigure(int(loop.Fd()), &config); err == nil {
 			return loop, nil
 		}

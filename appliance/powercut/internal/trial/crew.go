@@ -64,8 +64,10 @@ func startWorker() (*worker, error) {
 	w.cmd.Env = append(os.Environ(), workerVariable+"=1")
 	w.cmd.ExtraFiles = []*os.File{theirOrders, theirAnswers}
 	w.cmd.Stderr = &w.stderr
-	// A terminal's Ctrl-C is for us alone: a worker must unmount before it ends.
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	// A terminal's Ctrl-C is for us alone. What a worker mounts is unmounted by the
+	// kernel in the worker's own end, whatever that is, and never in ours: there it
+	// would wait for answers that only we can give.
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Unshareflags: syscall.CLONE_NEWNS}
 	err = w.cmd.Start()
 	theirOrders.Close()
 	theirAnswers.Close()
@@ -150,7 +152,6 @@ func (b *bench) lost(err error, late *time.Timer) error {
 		text = fmt.Sprintf("no end after %v", limit)
 	}
 	w.stop(true)
-	clean(b.mount)
 	if s := w.stderr.String(); s != "" {
 		text += "\n" + s[:min(len(s), 4000)]
 	}
@@ -256,11 +257,10 @@ func newSite(n int, now time.Time) (s *site, err error) {
 	return s, nil
 }
 
-// close ends the workers and unmounts everything that newSite and they mounted.
+// close ends the workers and unmounts what newSite mounted.
 func (s *site) close() error {
 	for _, b := range s.benches {
 		b.dismiss()
-		clean(b.mount)
 	}
 	var err error
 	if s.shelf != nil {

@@ -62,9 +62,10 @@
 //
 // # Leftovers
 //
-// Everything is mounted in a mount namespace of its own, which dies with the last
-// process however that ends, and loop devices free themselves. Nothing of others
-// is touched, and there is nothing to clean up at the next start; a run that was
-// killed leaves one empty folder in the temporary folder. Disks are served by one
-// process and used by another, so that none waits for itself when it is killed.
+// Whatever is mounted is mounted in namespaces of our own, which end with their
+// processes however those end, and loop devices free themselves: nothing of
+// others is touched, and there is nothing to clean up at the next start. A run
+// that was killed leaves one empty folder in the temporary folder. Disks are
+// served by one process and mounted by another, in a namespace of its own, so
+// that no process waits for itself in its end.
 package trial

@@ -54,7 +54,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := work(ctx, s, all, points, t); err != nil {
 		return err
 	}
-	t.print(time.Since(start))
+	t.print(time.Since(start), ctx.Err() == nil && o.Only < 0)
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted after %d of %d points", t.done, len(points))
 	}

@@ -98,7 +98,7 @@ func (t *table) weak() (out []row) {
 
 func (t *table) failed() bool { return t.bad > 0 || len(t.weak()) > 0 }
 
-func (t *table) print(took time.Duration) {
+func (t *table) print(took time.Duration, whole bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	w := tabwriter.NewWriter(t.o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -119,12 +119,14 @@ func (t *table) print(took time.Duration) {
 		states = append(states, fmt.Sprintf("%s %d", s, t.states[s]))
 	}
 	fmt.Fprintf(t.o.Out, "renewals under way when the power was cut: %s\n", strings.Join(states, ", "))
-	for _, r := range t.weak() {
-		if t.o.Only < 0 {
-			fmt.Fprintf(t.o.Out, "%s failed in %d of %d points: the trial does not see what it should\n", r, t.rows[r].bad, t.rows[r].points)
-		}
+	weak := t.weak()
+	if !whole {
+		weak = nil
+	}
+	for _, r := range weak {
+		fmt.Fprintf(t.o.Out, "%s failed in %d of %d points: the trial does not see what it should\n", r, t.rows[r].bad, t.rows[r].points)
 	}
 	controls := t.rows[control].points + t.rows[controlBarrier].points
 	fmt.Fprintf(t.o.Out, "seed %d, %.1f points/s, %v\n%d passed, %d failed\n", t.o.Seed, float64(t.done)/took.Seconds(), took.Round(time.Second),
-		t.done-controls-t.bad, t.bad+len(t.weak()))
+		t.done-controls-t.bad, t.bad+len(weak))
 }

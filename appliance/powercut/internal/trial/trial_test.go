@@ -3,8 +3,10 @@ package trial
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -29,6 +31,13 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		return
+	}
+	if dir := os.Getenv(victimVariable); dir != "" {
+		os.Setenv("TMPDIR", dir)
+		if err := errors.Join(Isolate(), Run(context.Background(), Options{Points: 1 << 20, Workers: 2, Only: -1, Out: os.Stdout})); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
 	}
 	if cannot = Need(); cannot == nil {
 		cannot = Isolate()
@@ -94,6 +103,57 @@ func TestInterrupted(t *testing.T) {
 	if mounts, _ := os.ReadFile("/proc/self/mounts"); strings.Contains(string(mounts), "mohr-powercut") {
 		t.Errorf("left behind:\n%s", mounts)
 	}
+}
+
+// victimVariable makes the test binary a run without end, to be killed.
+const victimVariable = "MOHR_POWERCUT_VICTIM"
+
+// A run that is killed at any moment leaves no loop device and no process.
+func TestKilled(t *testing.T) {
+	needDisks(t)
+	for _, after := range []time.Duration{300 * time.Millisecond, 1500 * time.Millisecond, 2200 * time.Millisecond} {
+		dir := t.TempDir()
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = []string{victimVariable + "=" + dir, "PATH=" + os.Getenv("PATH")}
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		cmd.WaitDelay = time.Second
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after)
+		cmd.Process.Kill()
+		cmd.Wait()
+		left := loops(t, dir)
+		for n := 0; len(left) > 0 && n < 100; n++ {
+			time.Sleep(50 * time.Millisecond)
+			left = loops(t, dir)
+		}
+		if len(left) > 0 || !strings.HasPrefix(cmd.ProcessState.String(), "signal: killed") {
+			t.Fatalf("killed after %v: %v is left; %v\n%s", after, left, cmd.ProcessState, out.String())
+		}
+	}
+}
+
+// loops are the loop devices on files below dir.
+func loops(t *testing.T, dir string) (out []string) {
+	t.Helper()
+	names, err := filepath.Glob("/dev/loop[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			continue
+		}
+		info, err := unix.IoctlLoopGetStatus64(int(f.Fd()))
+		f.Close()
+		if err == nil && strings.Contains(unix.ByteSliceToString(info.File_name[:]), dir) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // A worker that dies is a bad point, not the end of the run.

@@ -238,9 +238,6 @@ func (o order) examine(say func(answer) error) (res Result, err error) {
 	return examine(c, w, o.Lying, o.Deep), nil
 }
 
-// clean unmounts what a worker that died has left.
-func clean(mount string) { unix.Unmount(mount, unix.MNT_DETACH) }
-
 // unshare gives this thread a mount namespace in which nothing that is mounted
 // is seen outside. The caller goes on by exec, which takes it along.
 func unshare() error {
