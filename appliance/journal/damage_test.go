@@ -464,3 +464,33 @@ func TestLongSegments(t *testing.T) {
 		t.Errorf("one segment gone in each copy: %v", err)
 	}
 }
+
+// The largest record on both sides of the line where the window has to move.
+func TestWindowMoves(t *testing.T) {
+	t.Parallel()
+	long := Options{SegmentBytes: (windowPages + 2*maxPages) * PageSize, Segments: 1, ID: small.ID}
+	for before := windowPages - maxPages - 2; before <= windowPages-maxPages+1; before++ {
+		fs := newSim()
+		j, err := Create(simDir, with(long, fs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range before {
+			if _, err := j.Append(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := j.Append(payload(12)); err != nil || len(payload(12)) != MaxPayload {
+			t.Fatal(err)
+		}
+		j.Close()
+		j, err = Open(simDir, with(Options{}, fs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seq, _ := j.Head(); seq != uint64(before+1) || len(j.Healed()) > 0 {
+			t.Errorf("%d records before it: head %d, healed %v", before, seq, j.Healed())
+		}
+		j.Close()
+	}
+}

@@ -49,7 +49,9 @@
 //
 // # What Open decides
 //
-// Both copies are read, page by page:
+// Both copies are read from end to end, through a window of 1 MiB each: memory
+// is the windows and 8 bytes a record. A record is hashed once where the copies
+// are alike. Page by page:
 //
 //   - one copy has the next record, the other has not or has another: the
 //     record is kept, the other copy healed;

@@ -334,3 +334,15 @@ func ext4(dir string) error {
 	}
 	return nil
 }
+
+// The largest record on both sides of the line where what is read has to move.
+func TestScanWindowMoves(t *testing.T) {
+	b, _ := encodeRecord([8]byte{1}, 1, [32]byte{}, payload(12))
+	for at := rawWindow - len(b) - 2*sectorSize; at <= rawWindow-len(b)+2*sectorSize; at += sectorSize {
+		d := newDevice(slices.Concat(make([]byte, at), b, make([]byte, PageSize)))
+		n := 0
+		if _, err := Scan(d, d.Size(), func(Found) error { n++; return nil }); err != nil || n != 1 {
+			t.Errorf("at %d: %d found, %v", at, n, err)
+		}
+	}
+}
