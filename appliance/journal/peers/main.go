@@ -16,7 +16,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 )
 
 const usage = `usage: peers COMMAND [FLAGS]
@@ -91,6 +93,13 @@ func run(args []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stop
+		os.RemoveAll(dir)
+		os.Exit(1)
+	}()
 	if o.dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
