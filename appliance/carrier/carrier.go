@@ -29,6 +29,17 @@ import (
 // inFlight bounds exchanges with the CA at one time.
 const inFlight = 4
 
+// askLimit bounds the wait for one answer of the fleet: one that went down with a
+// node never comes, and asking again is safe.
+const askLimit = 10 * time.Second
+
+// The mail goes first: while an exchange with the CA is under way, the log gives up
+// the line for at most this long before each record.
+const (
+	giveWay = 5 * time.Second
+	lookUp  = 50 * time.Millisecond // whether it is still so
+)
+
 // redial is how long kioskd is left alone after its socket was not there.
 const redial = 200 * time.Millisecond
 
@@ -51,7 +62,7 @@ func Run(ctx context.Context, c *config.Syncd, log *slog.Logger) error {
 	var running sync.WaitGroup
 	defer running.Wait()
 	if c.Fleet != nil {
-		centre, err := open(c, log)
+		centre, err := open(c, func(ctx context.Context) { yield(ctx, mail) }, log)
 		if err != nil {
 			return err
 		}
@@ -95,10 +106,22 @@ func serveFleet(ctx context.Context, conn net.Conn, centre *fleet.Client) error 
 	return err
 }
 
-func open(c *config.Syncd, log *slog.Logger) (*fleet.Client, error) {
+// yield lets requests to the CA go first. A CA that does not answer slows the log
+// down and never stops it.
+func yield(ctx context.Context, mail *courier.Courier) {
+	for end := time.Now().Add(giveWay); len(mail.InFlight) > 0 && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookUp):
+		}
+	}
+}
+
+func open(c *config.Syncd, yield func(context.Context), log *slog.Logger) (*fleet.Client, error) {
 	o := fleet.Options{
 		Kiosk: c.Fleet.Kiosk, URLs: c.Fleet.URLs, Credentials: c.Fleet.Credentials,
-		Connect: c.Timeouts.Connect.Std(), Request: c.Timeouts.Request.Std(),
+		Connect: c.Timeouts.Connect.Std(), Request: min(c.Timeouts.Request.Std(), askLimit), Yield: yield,
 		Min: c.Backoff.Min.Std(), Max: c.Backoff.Max.Std(), Recheck: c.Fleet.Recheck.Std(), Jitter: rand.Float64, Log: log,
 	}
 	if c.Fleet.Credentials != "" {

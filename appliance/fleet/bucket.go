@@ -11,11 +11,21 @@ import (
 	"mohr.internal/appliance/fleet/entry"
 )
 
+// bucket asks for the bucket once.
 func (c *Client) bucket(ctx context.Context) (jetstream.KeyValue, error) {
+	c.mu.Lock()
+	kv := c.kv
+	c.mu.Unlock()
+	if kv != nil {
+		return kv, nil
+	}
 	kv, err := c.js.KeyValue(ctx, Bucket)
 	if err != nil {
 		return nil, reply("bucket", err)
 	}
+	c.mu.Lock()
+	c.kv = kv
+	c.mu.Unlock()
 	return kv, nil
 }
 

@@ -37,7 +37,10 @@ type Options struct {
 	Min, Max time.Duration  // of the wait between two tries
 	Recheck  time.Duration  // how often the end of the log is read although nothing is to be published
 	Jitter   func() float64 // uniform in [0, 1)
-	Log      *slog.Logger
+	// Yield is called before each record: it may wait, for a bounded time, for what is
+	// more urgent. nil: nothing is.
+	Yield func(context.Context)
+	Log   *slog.Logger
 }
 
 // Client is a kiosk's connection to the centre. It may be used by several goroutines.
@@ -48,7 +51,8 @@ type Client struct {
 	stream jetstream.Stream // nil until it was reached once; only Follow uses it
 
 	mu   sync.Mutex
-	link context.Context // ends with the connection
+	kv   jetstream.KeyValue // nil until it was reached once
+	link context.Context    // ends with the connection
 	lost context.CancelFunc
 }
 

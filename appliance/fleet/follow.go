@@ -104,6 +104,9 @@ func (f *follower) round(ctx context.Context) error {
 			return err
 		}
 		for p.at.Seq < head.Seq {
+			if f.opts.Yield != nil {
+				f.opts.Yield(ctx)
+			}
 			if p, err = f.publish(ctx, p); err != nil {
 				return err
 			}
