@@ -2,13 +2,13 @@
 # `make help` lists the rest.
 
 # Debian 12 packages: what is built with, what is tested with.
-PACKAGES := softhsm2 libsofthsm2 opensc opensc-pkcs11 gcc libc6-dev pkg-config libusb-1.0-0-dev openssl zbar-tools qrencode chromium
+PACKAGES := softhsm2 libsofthsm2 opensc opensc-pkcs11 gcc libc6-dev pkg-config libusb-1.0-0-dev openssl zbar-tools qrencode chromium e2fsprogs
 BIN      := bin
 OUT      := out
 LANG_    ?= fa
 PORT     ?= 8380
 
-.PHONY: help demo run test check unit build packages golden fuzz bench bench-journal damage vuln clean
+.PHONY: help demo run test check unit build packages powercut golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,14 @@ packages:
 	  $$sudo apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$sudo apt-get -qq -y --no-install-recommends install $$missing >/dev/null; \
 	fi
 
+N    ?= 1000
+SEED ?= 0
+# Needs root, FUSE and loop devices: without them it tests nothing, says so and
+# ends with status 3.
+powercut: packages ## cut a kiosk's power N times (10000 for a release)
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./appliance/powercut
+	@$$(test $$(id -u) = 0 || echo sudo) $(BIN)/powercut -n $(N) -seed $(SEED) -keep $(OUT)
+
 golden: ## draw the golden screens anew; look at each before you commit it
 	go test ./display -update
 
@@ -57,10 +65,12 @@ bench: bench-journal ## benchmarks, each beside a peer in the same run
 	go test -run '^$$' -bench . -benchmem ./kiosk/cmp ./kiosk/receipt ./display ./pkcs11/... ./appliance/journal
 
 bench-journal: ## the journal beside a plain file, bbolt and SQLite: speed, flushes, bytes, damage, a year of records
-	go run ./appliance/journal/peers all
+	@mkdir -p $(OUT)
+	go run ./appliance/journal/peers all -dir $(OUT)
 
-damage: ## N trials each of one bit and one page damaged in the journal, and more, as a table
-	@go test -C appliance/journal -count=1 -run '^TestDamageTable$$' -damage $(or $(N),10000)
+TRIALS ?= 10000
+damage: ## TRIALS each of one bit and one page damaged in the journal, and more, as a table
+	@go test -C appliance/journal -count=1 -run '^TestDamageTable$$' -damage $(TRIALS)
 
 vuln: ## known vulnerabilities in what is called; needs the network
 	go tool govulncheck ./...
