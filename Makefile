@@ -8,7 +8,7 @@ OUT      := out
 LANG_    ?= fa
 PORT     ?= 8380
 
-.PHONY: help demo run test check unit build packages powercut golden fuzz bench bench-journal damage vuln clean
+.PHONY: help demo run test check unit test-token build packages powercut golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,13 @@ check: ## style and static checks
 
 unit: ## the tests
 	go test -race -timeout 10m ./...
+
+# The daemon is one of its own (usb/usbtest/pcsc); QEMU is only asked whether it
+# takes the card, no guest is booted.
+test-token: PACKAGES += pcscd vsmartcard-vpcd qemu-system-x86
+test-token: packages ## OpenSC's module and tools on the virtual token, through PC/SC
+	go test -race -count=1 ./usb/usbtest/card ./usb/usbtest/vpcd ./usb/usbtest/vscard ./usb/usbtest/cmd/...
+	go test -race -count=1 ./usb/usbtest/pcsc -args -token
 
 build: packages ## the programs, into bin/
 	@mkdir -p $(BIN)

@@ -216,6 +216,8 @@ func (s *server) handle(ctx context.Context, kind Type, reader uint32, body []by
 		}
 		if code := binary.BigEndian.Uint32(body); code != 0 {
 			s.log.Warn("QEMU reports an error", "code", code)
+		} else {
+			s.log.Debug("QEMU accepts")
 		}
 	default:
 		s.log.Warn("message not known", "type", kind)
