@@ -8,7 +8,7 @@ OUT      := out
 LANG_    ?= fa
 PORT     ?= 8380
 
-.PHONY: help demo run test check unit test-token build packages powercut golden fuzz bench bench-journal damage vuln clean
+.PHONY: help demo run test check unit test-token build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ SEED ?= 0
 powercut: packages ## cut a kiosk's power N times (10000 for a release)
 	CGO_ENABLED=0 go build -trimpath -o $(BIN)/ ./appliance/powercut
 	@$$(test $$(id -u) = 0 || echo sudo) $(BIN)/powercut -n $(N) -seed $(SEED) -keep $(OUT)
+
+KIOSKS ?= 1000
+fleet: ## deliver a month's backlog of KIOSKS kiosks through faults, and count
+	CGO_ENABLED=0 go build -trimpath -o $(BIN)/fleetload ./appliance/fleet/load
+	@$(BIN)/fleetload -kiosks $(KIOSKS)
 
 golden: ## draw the golden screens anew; look at each before you commit it
 	go test ./display -update

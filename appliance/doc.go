@@ -21,5 +21,9 @@
 //	tokenlink    both ends of tokend's socket
 //	outboxlink   both ends of kioskd's socket for syncd
 //	courier      CMP over HTTP with retries
+//	fleet        the centre's log and certificates for any kiosk (NATS JetStream)
+//	fleetlog     journal records as the centre sees them
+//	fleetlink    both ends of kioskd's socket for the fleet
+//	carrier      what syncd does: courier and fleet, joined to kioskd's sockets
 //	desk         a station on a desk: demo and run
 package appliance

@@ -28,13 +28,13 @@ var forbidden = []struct {
 	{
 		[]string{"appliance/kioskd"}, "0",
 		[]string{"runtime/cgo", "net/http", "crypto/tls", "github.com/google/gousb", "github.com/miekg/pkcs11", "mohr.internal/pkcs11/module",
-			"mohr.internal/appliance/courier", "mohr.internal/usb"},
+			"mohr.internal/appliance/courier", "mohr.internal/appliance/fleet", "github.com/nats-io/", "mohr.internal/usb"},
 		"kioskd has no network, no vendor code and no C",
 	},
 	{
 		[]string{"appliance/syncd"}, "0",
 		[]string{"mohr.internal/pkcs11", "mohr.internal/kiosk", "mohr.internal/appliance/journal", "mohr.internal/display", "mohr.internal/usb",
-			"mohr.internal/appliance/tokenlink"},
+			"mohr.internal/appliance/tokenlink", "mohr.internal/appliance/fleetlog", "github.com/nats-io/nats-server/"},
 		"syncd sees no token, no PIN and no journal",
 	},
 	{

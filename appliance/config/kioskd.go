@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Kioskd is the configuration of the ceremony program.
 type Kioskd struct {
@@ -15,6 +18,8 @@ type Kioskd struct {
 	Keys    Keys    `json:"keys"`
 	Trust   Trust   `json:"trust"`
 	CA      CAName  `json:"ca"`
+
+	Fleet *FleetSocket `json:"fleet,omitempty"` // optional: an office by itself has none
 
 	IdleTimeout Duration `json:"idle_timeout"` // back to the first screen after so long without a touch
 	Clock       Clock    `json:"clock"`
@@ -72,6 +77,11 @@ type File struct {
 	Key string `json:"key"`
 }
 
+// FleetSocket is where kioskd shows its journal to syncd.
+type FleetSocket struct {
+	Socket string `json:"socket"`
+}
+
 // Trust is what the kiosk knows of revoked certificates.
 type Trust struct {
 	CRL string `json:"crl"` // DER or PEM file, checked against the profile's anchors
@@ -119,6 +129,12 @@ func (k *Kioskd) Validate() error {
 	c.path("keys.storage.key", k.Keys.Storage.Key)
 	c.path("trust.crl", k.Trust.CRL)
 	c.text("ca.recipient", k.CA.Recipient)
+	if k.Fleet != nil {
+		c.socket("fleet.socket", k.Fleet.Socket)
+		if strings.Contains(k.Kiosk.ID, ".") {
+			c.bad("kiosk.id", "%q: a dot is not allowed in a fleet, where the name is a part of a subject", k.Kiosk.ID)
+		}
+	}
 	c.duration("idle_timeout", k.IdleTimeout, time.Second, time.Hour)
 	k.Clock.check(&c)
 	c.oneOf("language", k.Language, "fa", "en")

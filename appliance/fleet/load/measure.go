@@ -16,7 +16,9 @@ type measures struct {
 	total, records           int
 	issuedAfter, loggedAfter time.Duration
 	outage                   time.Duration
-	rss                      []int64 // of the child, each second
+	rss                      []int64       // of the child, each second
+	others                   float64       // share of the processors that other programs took until the last certificate
+	spent                    time.Duration // processor time of our own until then
 }
 
 func (m *measures) rate() float64 { return float64(m.total) / m.issuedAfter.Seconds() }
@@ -25,6 +27,10 @@ func (m *measures) rate() float64 { return float64(m.total) / m.issuedAfter.Seco
 // kills a node on the way, and prints how it goes.
 func (m *measures) watch(ctx context.Context, kiosks []*simulated, c *child, cluster *fleettest.Cluster, f *faults, say func(string, ...any)) error {
 	start := time.Now()
+	before, err := useOf(c.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	victim, back := -1, false
@@ -43,6 +49,11 @@ func (m *measures) watch(ctx context.Context, kiosks []*simulated, c *child, clu
 		m.rss = append(m.rss, rss)
 		if issued == m.total && m.issuedAfter == 0 {
 			m.issuedAfter = time.Unix(0, f.last.Load()).Sub(start)
+			after, err := useOf(c.cmd.Process.Pid)
+			if err != nil {
+				return err
+			}
+			m.others, m.spent = others(before, after), after.own-before.own
 			say("the last of %d certificates", issued)
 		}
 		done := issued == m.total && behind == 0

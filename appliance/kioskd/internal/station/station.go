@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"time"
 
 	"mohr.internal/appliance/config"
@@ -109,15 +107,29 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 	}
 	k.Ledger, k.Surface = ledger, surface
 	k.Outbox = kiosk.NewOutbox(ledger, k.Profile.Pool(), k.Profile.Intermediates(), clock, log)
+	var centre *Fleet
+	if c.Fleet != nil {
+		if centre, err = newFleet(k, storage, log); err != nil {
+			return &kiosk.Refusal{Rule: RuleProfile, Err: err}
+		}
+	}
 	life, stop := context.WithCancel(ctx)
-	outbox := make(chan error, 1)
+	outbox, fleet := make(chan error, 1), make(chan error, 1)
 	go func() {
 		defer stop()
 		outbox <- serveOutbox(life, c.Outbox, k.Outbox, log)
 	}()
+	go func() {
+		if centre == nil {
+			fleet <- nil
+			return
+		}
+		defer stop()
+		fleet <- centre.serve(life, c.Fleet)
+	}()
 	err = k.Run(life)
 	stop()
-	return errors.Join(err, <-outbox)
+	return errors.Join(err, <-outbox, <-fleet)
 }
 
 // minFree is the room a whole renewal needs, several times over: with less, no
@@ -148,12 +160,9 @@ func assemble(c *config.Kioskd, clock *Clock, log *slog.Logger) (*kiosk.Kiosk, e
 
 // serveOutbox listens for syncd.
 func serveOutbox(ctx context.Context, path string, box *kiosk.Outbox, log *slog.Logger) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("station: %w", err) // a socket left by a killed kioskd is in the way
-	}
-	l, err := net.Listen("unix", path)
+	l, err := listen(path)
 	if err != nil {
-		return fmt.Errorf("station: %w", err)
+		return err
 	}
 	if err := outboxlink.Serve(ctx, l, outbox{box}, log); ctx.Err() == nil {
 		return err

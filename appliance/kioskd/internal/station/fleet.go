@@ -1,0 +1,71 @@
+package station
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+
+	"mohr.internal/appliance/config"
+	"mohr.internal/appliance/fleet/entry"
+	"mohr.internal/appliance/fleetlink"
+	"mohr.internal/appliance/fleetlog"
+	"mohr.internal/kiosk"
+)
+
+// Fleet is the station's side of the fleet: the journal as the centre sees it, and
+// the way to ask for certificates that other kiosks delivered.
+type Fleet struct {
+	Log    *fleetlog.Log
+	server *fleetlink.Server
+}
+
+// newFleet shows a journal to the fleet.
+func newFleet(k *kiosk.Kiosk, s *Storage, log *slog.Logger) (*Fleet, error) {
+	view, err := fleetlog.New(fleetlog.Options{
+		Kiosk: k.ID, Journal: s.Journal.Journal, Open: s.Read, Changed: k.Ledger.Changed,
+		Recipients: k.Profile.Recipients, Key: k.Keys.Receipt, Rand: rand.Reader,
+		Forked: func(ours, theirs entry.Head) {
+			log.Error("the centre's log of this kiosk is not our journal: rolled back or cloned", "ours", ours, "theirs", theirs)
+		},
+		Trouble: func(why string) { log.Info("fleet", "trouble", why) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("station: %w", err)
+	}
+	return &Fleet{Log: view, server: fleetlink.NewServer(view, log)}, nil
+}
+
+// Find asks the fleet for the certificate of a public key (SubjectPublicKeyInfo) that
+// is on a token. It is to be checked like an answer of the CA.
+func (f *Fleet) Find(ctx context.Context, spki []byte) (renewal kiosk.RenewalID, cert []byte, chain [][]byte, ok bool, err error) {
+	p, ok, err := fleetlog.Find(ctx, f.server, spki)
+	return p.Renewal, p.Certificate, p.Chain, ok, err
+}
+
+// serve listens for syncd until ctx ends.
+func (f *Fleet) serve(ctx context.Context, c *config.FleetSocket) error {
+	l, err := listen(c.Socket)
+	if err != nil {
+		return err
+	}
+	if err := f.server.Serve(ctx, l); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// listen takes a socket's path over from a killed kioskd.
+func listen(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("station: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("station: %w", err)
+	}
+	return l, nil
+}
