@@ -72,6 +72,9 @@ func (t *Token) Pull() {
 
 // Insert puts it back, reset.
 func (t *Token) Insert() {
+	if in, _ := t.Inserted(); in {
+		return
+	}
 	t.Reset()
 	t.mu.Lock()
 	defer t.mu.Unlock()

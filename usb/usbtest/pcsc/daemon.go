@@ -46,10 +46,11 @@ CHANNELID    0x%04X
 `
 
 // The daemon takes descriptor 3 as its client socket if LISTEN_PID is its own
-// (sd_listen_fds(3)), which only a shell can say before exec.
+// (sd_listen_fds(3)), which only a shell can say before exec. Where the mount is
+// not allowed, all that is shared is the file with the daemon's process id.
 const (
 	script        = `LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"`
-	scriptPrivate = `mount -t tmpfs none /run/pcscd && ` + script
+	scriptPrivate = `mount -t tmpfs none /run/pcscd 2>/dev/null; ` + script
 )
 
 // startDaemon starts pcscd with its client socket at path.
