@@ -13,7 +13,8 @@
 // TCP_NODELAY. So the second waits until our kernel acknowledges the first,
 // which it puts off for 40 ms, and pkcs11-tool takes seconds for a hundred
 // commands. Therefore the client asks for the acknowledgement at once
-// (TCP_QUICKACK) before each read, and answers with a single write.
+// (TCP_QUICKACK) before each read, and answers with a single write. Measured on
+// the contract suite of package pkcs11test: 123 s without, 2.5 s with it.
 package vpcd
 
 import (
