@@ -159,11 +159,11 @@ func (k *Kiosk) attest(c *citizen, o *officer, kur []byte, evidence [32]byte) ([
 	s.EvidenceHash, s.Profile, s.ProfileVersion = evidence, k.Profile.ID, k.Profile.Version
 	s.Renewal, s.Signal = c.decision.Kind(), c.decision.Signal
 	s.Office, s.Kiosk, s.Time, s.ClockQuality = k.Office, k.ID, k.Clock.Now().UTC().Truncate(1e9), k.Clock.Quality()
-	cms, err := cmp.Attest(s, o.signer, o.cert, k.issuers(), k.Rand)
+	cms, err := cmp.Attest(s, o.signer, o.cert, k.Profile.Intermediates(), k.Rand)
 	if err != nil {
 		return nil, err
 	}
-	officers := cmp.Officers{Anchors: k.anchors(), Intermediates: k.issuers(), Allow: cmp.OfficerList(o.cert)}
+	officers := cmp.Officers{Anchors: k.Profile.Pool(), Intermediates: k.Profile.Intermediates(), Allow: cmp.OfficerList(o.cert)}
 	at := s.Time
 	if !k.checkClock().Proven { // as everywhere, no date is judged by such a clock
 		at = o.cert.NotBefore
@@ -206,20 +206,4 @@ func (k *Kiosk) nest(kur, attestation []byte) ([]byte, error) {
 		return nil, refuse(RuleOwnMessage, "nested message holds another request")
 	}
 	return nested, nil
-}
-
-func (k *Kiosk) anchors() *x509.CertPool {
-	pool := x509.NewCertPool()
-	for _, a := range k.Profile.Anchors {
-		pool.AddCert(a.Certificate)
-	}
-	return pool
-}
-
-func (k *Kiosk) issuers() []*x509.Certificate {
-	var out []*x509.Certificate
-	for _, c := range k.Profile.Chain {
-		out = append(out, c.Certificate)
-	}
-	return out
 }

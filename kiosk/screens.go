@@ -2,55 +2,13 @@ package kiosk
 
 import (
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"mohr.internal/display"
 	"mohr.internal/kiosk/check"
 	"mohr.internal/kiosk/nationalid"
-	"mohr.internal/kiosk/persian"
 	"mohr.internal/kiosk/profile"
 	"mohr.internal/kiosk/words"
 )
-
-// The buttons that many pages share.
-
-func next(b *words.Book) display.Choice {
-	return display.Choice{ID: choiceOK, Label: b.Say("button.next"), Key: '\n', Primary: true}
-}
-
-func done(b *words.Book) display.Choice {
-	return display.Choice{ID: choiceOK, Label: b.Say("button.done"), Key: '\n', Primary: true}
-}
-
-func cancel(b *words.Book) display.Choice {
-	return display.Choice{ID: choiceCancel, Label: b.Say("button.cancel"), Key: 'C'}
-}
-
-func yesNo(b *words.Book) []display.Choice {
-	return []display.Choice{
-		{ID: choiceYes, Label: b.Say("button.yes"), Key: '1', Primary: true},
-		{ID: choiceNo, Label: b.Say("button.no"), Key: '2'}, cancel(b),
-	}
-}
-
-func hint(b *words.Book, s display.TokenState) display.TokenHint {
-	switch s {
-	case display.TokenInsert:
-		return display.TokenHint{State: s, Text: b.Say("token-hint.insert")}
-	case display.TokenKeep:
-		return display.TokenHint{State: s, Text: b.Say("token-hint.keep")}
-	case display.TokenFree:
-		return display.TokenHint{State: s, Text: b.Say("token-hint.free")}
-	}
-	return display.TokenHint{}
-}
-
-// Numbers and dates as the language writes them.
-
-func number(b *words.Book, n int) string { return persian.Number(n, b.Lang) }
-
-func date(b *words.Book, t time.Time) string { return persian.Date(t, b.Lang) }
 
 // The pages, in the order of the ceremony.
 
@@ -253,72 +211,6 @@ func termsPage(terms profile.Terms, n int) page {
 	}
 }
 
-// lettersPerPage is how much of the terms every panel can show. A paragraph that
-// is longer by itself is cut between two words.
-const lettersPerPage = 300
-
-// termsParts cuts the terms into pages, as even as their paragraphs allow.
-func termsParts(text string) (parts [][]string) {
-	var lines []string
-	total := 0
-	for _, line := range strings.Split(text, "\n") {
-		for _, l := range cut(line, lettersPerPage) {
-			lines = append(lines, l)
-			total += utf8.RuneCountInString(l)
-		}
-	}
-	even := total / (total/lettersPerPage + 1)
-	size := 0
-	for _, l := range lines {
-		n := utf8.RuneCountInString(l)
-		if len(parts) == 0 || size+n > lettersPerPage || size >= even {
-			parts, size = append(parts, nil), 0
-		}
-		parts[len(parts)-1] = append(parts[len(parts)-1], l)
-		size += n
-	}
-	return parts
-}
-
-// cut breaks a paragraph between words so that no piece is longer than limit,
-// where the words allow that.
-func cut(line string, limit int) (out []string) {
-	for utf8.RuneCountInString(line) > limit {
-		at, n := 0, 0
-		for i, r := range line {
-			if n++; r == ' ' && (n <= limit || at == 0) {
-				at = i
-			}
-		}
-		if at == 0 {
-			break
-		}
-		out, line = append(out, line[:at]), line[at+1:]
-	}
-	return append(out, line)
-}
-
-// A page that every panel can show has so many rows of a subject, and so many
-// letters to a row; a value that is longer counts as several rows.
-const (
-	rowsPerPage   = 6
-	lettersPerRow = 44
-)
-
-// subjectParts cuts a subject into pages, in its order and with nothing left out.
-func subjectParts(rows []check.SubjectField) (parts [][]check.SubjectField) {
-	free := 0
-	for _, r := range rows {
-		need := min(rowsPerPage, 1+utf8.RuneCountInString(r.Shown)/lettersPerRow)
-		if need > free {
-			parts, free = append(parts, nil), rowsPerPage
-		}
-		parts[len(parts)-1] = append(parts[len(parts)-1], r)
-		free -= need
-	}
-	return parts
-}
-
 // subjectPage shows a part of the subject that will be signed; the rows come from
 // the bytes that will be signed.
 func subjectPage(rows []check.SubjectField, n, of int) page {
@@ -435,17 +327,4 @@ func TroublePage(rule, lang string) display.Screen {
 	s := troublePage(rule)(b)
 	s.Lang, s.RTL = b.Lang, b.RTL
 	return s
-}
-
-// in is a profile's text in the book's language, or in any that it has.
-func in(t profile.Text, b *words.Book) string { return t.In(shownLanguage(t, b.Lang)) }
-
-// shownLanguage is the language in which a profile's text is shown.
-func shownLanguage(t profile.Text, want string) string {
-	for _, lang := range append([]string{want}, words.Languages...) {
-		if t.In(lang) != "" {
-			return lang
-		}
-	}
-	return want
 }
