@@ -38,6 +38,7 @@ type Kiosk struct {
 	Office    string
 	Idle      time.Duration
 	Language  string
+	Healed    []string // what the journal mended when it was opened
 	Log       *slog.Logger
 
 	stage    *stage
@@ -155,6 +156,11 @@ func (k *Kiosk) farewell(ctx context.Context, device Device) {
 func (k *Kiosk) resume() error {
 	if err := k.Ledger.note(RenewalID{}, EventStart, nil); err != nil {
 		return err
+	}
+	if len(k.Healed) > 0 {
+		if err := k.Ledger.note(RenewalID{}, EventHealed, func(r *Record) { r.Notes = k.Healed }); err != nil {
+			return err
+		}
 	}
 	for _, n := range k.Ledger.All(func(n Renewal) bool { return !n.State.Ended() }) {
 		switch {

@@ -53,6 +53,7 @@ const (
 	EventTurnedAway = "turned-away" // a token or person refused before a renewal began
 	EventStopped    = "stopped"     // a pick-up or load that ended early; the renewal stays as it was
 	EventStart      = "start"       // the kiosk came up
+	EventHealed     = "healed"      // the journal mended one copy from the other; Notes say where
 )
 
 const recordVersion = 1

@@ -385,6 +385,10 @@ func TestNoJournal(t *testing.T) {
 				if _, err := people.WaitScreen(t.Context(), "idle"); err != nil {
 					t.Error(err)
 				}
+				c := &counter{World: w, People: people, t: t, ctx: t.Context()}
+				if !slices.ContainsFunc(c.records(), func(r kiosk.Record) bool { return r.Event == kiosk.EventHealed && len(r.Notes) > 0 }) {
+					t.Error("the journal does not say that it was healed")
+				}
 				return
 			}
 			if _, err := people.WaitText(t.Context(), o.rule); err != nil {

@@ -87,8 +87,9 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 		return err
 	}
 	defer storage.Close()
-	for _, h := range storage.Healed() {
-		log.Warn("journal healed", "what", h.String())
+	healed := storage.HealedNotes()
+	for _, h := range healed {
+		log.Warn("journal healed", "what", h)
 	}
 	if storage.Free() < minFree {
 		return &kiosk.Refusal{Rule: kiosk.RuleStoreFull, Err: fmt.Errorf("station: %d bytes free in the journal", storage.Free())}
@@ -105,7 +106,7 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 	if err != nil {
 		return err
 	}
-	k.Ledger, k.Surface = ledger, surface
+	k.Ledger, k.Surface, k.Healed = ledger, surface, healed
 	k.Outbox = kiosk.NewOutbox(ledger, k.Profile.Pool(), k.Profile.Intermediates(), clock, log)
 	var centre *Fleet
 	if c.Fleet != nil {
