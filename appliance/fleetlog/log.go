@@ -181,8 +181,8 @@ func (l *Log) Record(seq uint64, after *entry.Head) (fleetlink.Record, error) {
 		return fleetlink.Record{}, err
 	}
 	if r.State == kiosk.Issued.String() {
-		if out.Key, out.Pickup, err = pickup(r); err != nil {
-			return fleetlink.Record{}, fmt.Errorf("fleetlog: record %d: %w", seq, err)
+		if out.Key, out.Pickup, err = pickup(r); err != nil { // the log goes on; this kiosk has the certificate
+			l.Trouble(fmt.Sprintf("no pick-up of record %d: %v", seq, err))
 		}
 	}
 	return out, nil
@@ -224,6 +224,10 @@ func pickup(r kiosk.Record) (key entry.KeyID, sealed []byte, err error) {
 		return key, nil, fmt.Errorf("issued certificate: %w", err)
 	}
 	spki := cert.RawSubjectPublicKeyInfo
-	sealed, err = entry.Pickup{Renewal: r.Renewal, Certificate: r.Certificate, Chain: r.Chain}.Seal(spki, cert.NotAfter.Unix())
+	p := entry.Pickup{Renewal: r.Renewal, Certificate: r.Certificate, Chain: r.Chain}
+	if !r.Confirmed {
+		p.Answer = r.Answer
+	}
+	sealed, err = p.Seal(spki, cert.NotAfter.Unix())
 	return entry.KeyIDOf(spki), sealed, err
 }

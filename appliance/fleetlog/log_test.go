@@ -45,7 +45,9 @@ func TestRealJournal(t *testing.T) {
 	records := []kiosk.Record{
 		{Clock: kiosk.ClockTrusted, Event: kiosk.EventStart, Notes: []string{"مریم"}},
 		{Renewal: kiosk.RenewalID{1}, Clock: kiosk.ClockTrusted, State: "RequestSigned", Request: cert.Raw, Sealed: []byte("evidence")},
-		{Renewal: kiosk.RenewalID{1}, Clock: kiosk.ClockTrusted, State: "Issued", Certificate: cert.Raw, Chain: [][]byte{pki.Issuing.Raw}},
+		{Renewal: kiosk.RenewalID{1}, Clock: kiosk.ClockTrusted, State: "Issued", Certificate: cert.Raw, Chain: [][]byte{pki.Issuing.Raw}, Answer: []byte("kup")},
+		{Renewal: kiosk.RenewalID{1}, Clock: kiosk.ClockTrusted, State: "Issued", Certificate: cert.Raw, Answer: []byte("kup"), Confirmed: true},
+		{Renewal: kiosk.RenewalID{1}, Clock: kiosk.ClockTrusted, State: "Issued", Certificate: cert.Raw, Answer: make([]byte, entry.MaxPickup)},
 	}
 	for _, r := range records {
 		must[journal.Record](t)(j.Append(must[[]byte](t)(r.Marshal())))
@@ -56,7 +58,7 @@ func TestRealJournal(t *testing.T) {
 		Cleared: func() (entry.Head, bool) { return cleared, cleared.Seq > 0 },
 	}))
 	var prev [32]byte
-	for seq := uint64(1); seq <= 3; seq++ {
+	for seq := uint64(1); seq <= uint64(len(records)); seq++ {
 		r := must1(l.Record(seq, nil))(t)
 		e := must[entry.Entry](t)(entry.Parse(r.Entry))
 		if err := e.Verify(&key.PublicKey); err != nil || e.Prev != prev || e.Head() != must[entry.Head](t)(l.Hash(seq)) {
@@ -74,15 +76,18 @@ func TestRealJournal(t *testing.T) {
 				t.Errorf("record %d shows %q", seq, secret)
 			}
 		}
-		if (r.Pickup != nil) != (seq == 3) {
+		if (r.Pickup != nil) != (seq == 3 || seq == 4) { // the last is too large
 			t.Errorf("record %d has a pick-up of %d bytes", seq, len(r.Pickup))
 		}
-		if seq == 3 {
+		if r.Pickup != nil {
 			p := must[entry.Pickup](t)(entry.OpenPickup(r.Pickup, cert.RawSubjectPublicKeyInfo))
-			if !bytes.Equal(p.Certificate, cert.Raw) || r.Key != entry.KeyIDOf(cert.RawSubjectPublicKeyInfo) {
+			if !bytes.Equal(p.Certificate, cert.Raw) || (string(p.Answer) == "kup") != (seq == 3) || r.Key != entry.KeyIDOf(cert.RawSubjectPublicKeyInfo) {
 				t.Errorf("%+v", p)
 			}
 		}
+	}
+	if l.Status().Trouble == "" {
+		t.Error("a pick-up was left out in silence")
 	}
 	other := entry.Head{Journal: [8]byte{9}, Seq: 7, Hash: [32]byte{7}}
 	if _, err := l.Record(1, &other); err == nil {
@@ -96,7 +101,7 @@ func TestRealJournal(t *testing.T) {
 	if e := must[entry.Entry](t)(entry.Parse(r.Entry)); e.After == nil || *e.After != other {
 		t.Errorf("after %v", e.After)
 	}
-	if _, err := l.Record(4, nil); err == nil {
+	if _, err := l.Record(6, nil); err == nil {
 		t.Error("a record that is not there")
 	}
 }

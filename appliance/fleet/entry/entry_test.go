@@ -126,7 +126,7 @@ func TestRules(t *testing.T) {
 
 func TestPickup(t *testing.T) {
 	spki := must[[]byte](t)(x509.MarshalPKIXPublicKey(&testKey(t).PublicKey))
-	p := Pickup{Renewal: [16]byte{1}, Certificate: []byte("certificate of Maryam"), Chain: [][]byte{[]byte("issuer")}}
+	p := Pickup{Renewal: [16]byte{1}, Certificate: []byte("certificate of Maryam"), Chain: [][]byte{[]byte("issuer")}, Answer: []byte("kup")}
 	b := must[[]byte](t)(p.Seal(spki, 1234))
 	if again := must[[]byte](t)(p.Seal(spki, 1234)); !bytes.Equal(again, b) {
 		t.Error("sealed twice gives different bytes")
@@ -135,7 +135,7 @@ func TestPickup(t *testing.T) {
 		t.Error("readable")
 	}
 	got := must[Pickup](t)(OpenPickup(b, spki))
-	if got.Renewal != p.Renewal || !bytes.Equal(got.Certificate, p.Certificate) || len(got.Chain) != 1 {
+	if got.Renewal != p.Renewal || !bytes.Equal(got.Certificate, p.Certificate) || len(got.Chain) != 1 || !bytes.Equal(got.Answer, p.Answer) {
 		t.Errorf("%+v", got)
 	}
 	if n, err := PickupNotAfter(b); n != 1234 || err != nil {

@@ -31,6 +31,9 @@ type Pickup struct {
 	Renewal     [16]byte `cbor:"0,keyasint"`
 	Certificate []byte   `cbor:"1,keyasint"` // DER
 	Chain       [][]byte `cbor:"2,keyasint"` // DER, issuer first
+	// Answer is the CA's message that brought it, where a certConf is still owed: who
+	// loads the certificate has to answer that message.
+	Answer []byte `cbor:"3,keyasint,omitempty"`
 }
 
 // box is a sealed pick-up. NotAfter is in clear so that the newer of two

@@ -41,9 +41,8 @@ func newFleet(k *kiosk.Kiosk, s *Storage, log *slog.Logger) (*Fleet, error) {
 
 // Find asks the fleet for the certificate of a public key (SubjectPublicKeyInfo) that
 // is on a token. It is to be checked like an answer of the CA.
-func (f *Fleet) Find(ctx context.Context, spki []byte) (renewal kiosk.RenewalID, cert []byte, chain [][]byte, ok bool, err error) {
-	p, ok, err := fleetlog.Find(ctx, f.server, spki)
-	return p.Renewal, p.Certificate, p.Chain, ok, err
+func (f *Fleet) Find(ctx context.Context, spki []byte) (p entry.Pickup, ok bool, err error) {
+	return fleetlog.Find(ctx, f.server, spki)
 }
 
 // serve listens for syncd until ctx ends.
