@@ -86,7 +86,7 @@ func Open(o Options) (*Client, error) {
 		nats.Name("kiosk " + o.Kiosk), nats.Timeout(o.Connect), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.CustomReconnectDelay(func(tries int) time.Duration { return c.wait(tries) }),
 		nats.ReconnectBufSize(-1), // what cannot be sent now fails now: nothing is sent twice behind our back
-		nats.PingInterval(20 * time.Second), nats.MaxPingsOutstanding(2), nats.NoEcho(),
+		nats.PingInterval(20 * time.Second), nats.MaxPingsOutstanding(2), nats.NoEcho(), nats.NoCallbacksAfterClientClose(),
 		nats.IgnoreAuthErrorAbort(), nats.IgnoreDiscoveredServers(), // only those that are configured
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			o.Log.Info("fleet connection lost", "kiosk", o.Kiosk, "err", err)

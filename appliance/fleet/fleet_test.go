@@ -118,12 +118,17 @@ var (
 	entryKey  = sync.OnceValues(func() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
 )
 
+// runs are the names of all runs of tests.
+var runs sync.Map
+
 // start begins a station's life over a journal. urls are those of the cluster if nil.
 func start(t *testing.T, id string, j *fleettest.Journal, urls ...string) *station {
 	t.Helper()
 	if urls == nil {
 		urls = cluster.URLs()
 	}
+	run, _ := runs.LoadOrStore(t, rand.Text()[:8]) // the centre forgets nothing between two runs of a test
+	id += "-" + run.(string)
 	s := &station{t: t, id: id, journal: j, key: must[*ecdsa.PrivateKey](t)(entryKey()), centre: must[*age.X25519Identity](t)(centreKey())}
 	quiet := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
