@@ -60,6 +60,7 @@ func run() error {
 	f.IntVar(&o.Points, "n", 1000, "how many power cuts")
 	f.Uint64Var(&o.Seed, "seed", 0, "chooses the moments; 0 draws one")
 	f.IntVar(&o.Workers, "workers", 2, "power cuts at the same time")
+	f.StringVar(&o.Features, "ext4", "", "features of the ext4, as mkfs.ext4 -O takes them; metadata_csum shows why it is off")
 	f.IntVar(&o.Only, "point", -1, "try this point alone")
 	f.StringVar(&o.Keep, "keep", "", "folder for the recordings if something fails")
 	f.StringVar(&o.Replay, "replay", "", "recordings of an earlier run")

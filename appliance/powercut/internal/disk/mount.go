@@ -11,10 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Features are those of the ext4, as mkfs.ext4 -O takes them.
+//
+// With metadata_csum, mke2fs's default, a superblock has its checksum in its
+// second sector and all that changes at a mount in its first. A power cut
+// between the two, at the moment when /perm is mounted, leaves a file system
+// that the kernel will not mount again ("invalid superblock checksum") until
+// somebody runs e2fsck, which the appliance does not have. Without it one sector
+// is all that matters. What the journal keeps has its own hashes.
+const Features = "^metadata_csum"
+
 // Format makes an ext4 with blocks of 4096 on a disk's file. Nothing is left
 // for the kernel to do later, when it is being recorded.
-func Format(path string) error {
-	return command("mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-J", "size=4", "-N", "256",
+func Format(path, features string) error {
+	return command("mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-J", "size=4", "-N", "256", "-O", features,
 		"-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", path)
 }
 

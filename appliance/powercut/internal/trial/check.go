@@ -92,7 +92,13 @@ func (f found) count(event string) (n int) {
 // examine opens the journal as a kiosk does that gets its power back, and holds
 // what it does then against what the world knows.
 func examine(c *counter, w *world, lying, deep bool) Result {
-	if err := c.open(); err != nil {
+	err := c.open()
+	if errors.Is(err, journal.ErrMissing) && !w.created { // then it is made anew
+		if err = c.create(); err == nil {
+			err = c.open()
+		}
+	}
+	if err != nil {
 		return Result{Outcome: Refused, Why: err.Error()}
 	}
 	defer c.close()

@@ -8,7 +8,11 @@
 // ledger, outbox, vault and journal, with software tokens and the CA of cmptest.
 // The disk's writes and flushes are recorded in order, and between them what the
 // world learns: each acknowledged record, each receipt on the screen, each
-// parcel on its way to the CA, each PIN that a token has compared.
+// parcel on its way to the CA, each PIN that a token has compared. The sessions:
+// a renewal online; the same with a neighbour that writes files beside the
+// journal; two offline, delivered later, one picked up; one cancelled, one
+// refused by the officer, one by the CA, one that waits for a CA that lies first;
+// and the making of the journal itself.
 //
 // Then the disk is built again as of many moments, as the power cut would have
 // left it, mounted by the kernel, and journal, ledger and kiosk start on it with
@@ -39,8 +43,8 @@
 // What may happen differs. Honest, torn and reordered: nothing of the above may
 // fail. Rubbish round a write: the same, but where it hits the file system the
 // kernel may refuse to mount or the journal may refuse by name; then the raw scan
-// of the untouched disk must find every acknowledged record (e2fsck, which the
-// appliance does not have, is tried for the table's sake). Forgotten flushes
+// (journal.Scan) of the untouched disk must find every acknowledged record;
+// e2fsck, which the appliance does not have, is tried for the table's sake. Forgotten flushes
 // cannot be survived: a checkpoint that somebody else keeps must show the loss,
 // and the kiosk must come up or refuse, not hang or crash.
 //

@@ -15,6 +15,7 @@ const (
 	shown               // a receipt, Text, was on the screen
 	posted              // the parcel Text with the bytes Payload was sent to the CA
 	visited             // citizen Seq came to the counter
+	created             // the empty journal was made
 )
 
 // note is one thing that the world knows of the kiosk from a moment on.
@@ -57,6 +58,7 @@ type world struct {
 	posted  map[string][]byte
 	seen    int // records as of the last receipt or delivery: the last checkpoint anybody else holds
 	citizen int // who is at the counter
+	created bool
 	sticks  map[int]stickNote
 }
 
@@ -93,6 +95,8 @@ func (w *world) add(n note) error {
 			return fmt.Errorf("parcel %s was sent with other bytes", n.Text)
 		}
 		w.posted[n.Text], w.seen = n.Payload, len(w.records)
+	case created:
+		w.created = true
 	case visited:
 		w.citizen = int(n.Seq)
 	}

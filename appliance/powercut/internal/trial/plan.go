@@ -37,15 +37,21 @@ func (r *recording) decode() error {
 // known is what the world knew at a moment.
 func (r *recording) known(at int) []note { return r.notes[:r.upTo[at]] }
 
-// first is the event after which the story begins: before it stand the notes of
+// first is the event with which the story begins: before it stand the notes of
 // what was there already.
-func (r *recording) first() int {
+func (r *recording) first() (first int) {
+	if stories[r.Story].new {
+		return 0
+	}
 	for i, e := range r.Log.Events {
-		if e.Kind == disk.Note && r.notes[r.upTo[i]].What != acked {
-			return i
+		if e.Kind != disk.Note {
+			continue
+		}
+		if n := r.notes[r.upTo[i]]; n.What == acked && n.Payload != nil || n.What == created {
+			first = i + 1
 		}
 	}
-	return 0
+	return first
 }
 
 func (r *recording) String() string {
@@ -182,4 +188,19 @@ func (r *recording) anyAck(rng *rand.Rand) int {
 		}
 	}
 	return acks[rng.IntN(len(acks))]
+}
+
+// anyRecovery chooses a moment of a recovery: every second time before the
+// journal is open, which is when the file system recovers and the journal heals.
+func (r *recording) anyRecovery(seed uint64) int {
+	end := len(r.Log.Events)
+	if seed%2 == 0 {
+		for i, e := range r.Log.Events {
+			if e.Kind == disk.Note {
+				end = i
+				break
+			}
+		}
+	}
+	return int(seed / 2 % uint64(end+1))
 }

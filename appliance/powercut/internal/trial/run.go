@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ type Options struct {
 	Points   int
 	Seed     uint64
 	Workers  int
+	Features string // of the ext4; disk.Features if empty
 	Only     int    // the number of the one point to try, -1 for all
 	Keep     string // folder for the recordings if anything fails, "" to drop them
 	Replay   string // file of recordings to use in place of new ones
@@ -86,7 +88,7 @@ func recordings(ctx context.Context, s *site, o Options) ([]*recording, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err := s.benches[0].record(r); err != nil {
+		if err := s.benches[0].record(r, cmp.Or(o.Features, disk.Features)); err != nil {
 			return nil, fmt.Errorf("record %s: %w", stories[r.Story].name, err)
 		}
 	}
@@ -94,11 +96,11 @@ func recordings(ctx context.Context, s *site, o Options) ([]*recording, error) {
 }
 
 // record runs a story in a process of its own.
-func (b *bench) record(r *recording) error {
+func (b *bench) record(r *recording, features string) error {
 	b.dismiss()
 	defer b.dismiss()
 	b.disk.Load(disk.NewImage(diskSize))
-	if err := disk.Format(b.file); err != nil {
+	if err := disk.Format(b.file, features); err != nil {
 		return err
 	}
 	if _, err := b.do(order{Record: true, Story: r.Story, Control: r.Control}); err != nil {
@@ -174,7 +176,7 @@ func (b *bench) try(r *recording, p point) (verdict, error) {
 	if err := second.decode(); err != nil {
 		return verdict{}, err
 	}
-	cut := disk.Cut{At: int(p.Cut.Seed % uint64(len(second.Log.Events)+1)), Seed: p.Cut.Seed + 1}
+	cut := disk.Cut{At: second.anyRecovery(p.Cut.Seed), Seed: p.Cut.Seed + 1}
 	image, again := second.Log.Rebuild(cut)
 	known = append(known[:len(known):len(known)], second.known(cut.At)...)
 	v, err := b.judge(r, p, known, image)

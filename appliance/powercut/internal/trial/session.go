@@ -18,6 +18,7 @@ type story struct {
 	name string
 	ca   cmptest.CAOptions
 	busy bool // others write to the same file system meanwhile
+	new  bool // from before there is a journal
 	act  func(c *counter) error
 }
 
@@ -53,6 +54,24 @@ var stories = []story{
 		c.ca.Queue(cmptest.Behaviour{Kind: cmptest.Garbage}, cmptest.Behaviour{Kind: cmptest.OtherKey}, cmptest.Behaviour{Kind: cmptest.WaitPolls, N: 1})
 		return c.attend(visit{citizen: 2})
 	}},
+	{name: "a new journal", new: true, act: provision},
+}
+
+// provision is the first hour of a kiosk.
+func provision(c *counter) error {
+	if err := c.create(); err != nil {
+		return err
+	}
+	if err := c.note(note{What: created}); err != nil {
+		return err
+	}
+	if err := c.open(); err != nil {
+		return err
+	}
+	if err := c.replay(); err != nil {
+		return err
+	}
+	return c.start()
 }
 
 // online is one renewal from the inserted token to the certificate on it.
@@ -93,11 +112,10 @@ const lives = 45
 // prepare makes the journal of a kiosk that has been started and stopped often,
 // and leaves the kiosk running, idle.
 func prepare(c *counter) error {
-	j, err := journal.Create(c.dir, journalOptions)
-	if err != nil {
+	if err := c.create(); err != nil {
 		return err
 	}
-	if err := errors.Join(j.Close(), c.open()); err != nil {
+	if err := c.open(); err != nil {
 		return err
 	}
 	if err := c.replay(); err != nil {
@@ -112,6 +130,15 @@ func prepare(c *counter) error {
 		}
 	}
 	return c.start()
+}
+
+// create makes the empty journal.
+func (c *counter) create() error {
+	j, err := journal.Create(c.dir, journalOptions)
+	if err != nil {
+		return err
+	}
+	return j.Close()
 }
 
 // settle has the file system write all it holds.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,9 @@ func newTable(o Options, total int) *table {
 	return &table{o: o, start: time.Now(), printed: time.Now(), total: total, states: map[string]int{}, reasons: map[string]int{}}
 }
 
+// numbers are left out where reasons are counted.
+var numbers = regexp.MustCompile(`(/\S+/)?\d+(\.seg)?`)
+
 // told is how many bad points are told at length.
 const told = 20
 
@@ -63,7 +67,7 @@ func (t *table) add(p point, v verdict) {
 			t.states[s]++
 		}
 		if v.Outcome == Refused || v.Outcome == NoMount {
-			t.reasons[p.Row.String()+": "+v.Why]++
+			t.reasons[p.Row.String()+": "+numbers.ReplaceAllString(v.Why, "…")]++
 		}
 		if v.Outcome == Bad {
 			if t.bad++; t.bad <= told {

@@ -120,22 +120,21 @@ func (o order) record(say func(answer) error) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := prepare(c); err != nil {
-		return fmt.Errorf("prepare: %w", err)
-	}
 	defer c.close()
+	fresh := stories[o.Story].new
+	if !fresh {
+		if err := prepare(c); err != nil {
+			return fmt.Errorf("prepare: %w", err)
+		}
+	}
 	if err := settle(o.Mount); err != nil {
 		return err
 	}
 	if err := say(answer{Begin: true}); err != nil {
 		return err
 	}
-	f, err := read(c.journal)
-	if err != nil {
-		return err
-	}
-	for i := range f.records {
-		if err := c.note(note{What: acked, Seq: uint64(i + 1), Hash: f.hashes[i], Payload: f.payloads[i]}); err != nil {
+	if !fresh {
+		if err := c.tellAll(); err != nil {
 			return err
 		}
 	}
@@ -154,6 +153,23 @@ func (o order) record(say func(answer) error) (err error) {
 		return err
 	}
 	return say(answer{End: true}) // before anything is unmounted: nobody does that to a kiosk
+}
+
+// tellAll notes what is there when a recording begins.
+func (c *counter) tellAll() error {
+	f, err := read(c.journal)
+	if err != nil {
+		return err
+	}
+	if err := c.note(note{What: created}); err != nil {
+		return err
+	}
+	for i := range f.records {
+		if err := c.note(note{What: acked, Seq: uint64(i + 1), Hash: f.hashes[i], Payload: f.payloads[i]}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // act runs a story until it ends or the journal fails, and then opens the
