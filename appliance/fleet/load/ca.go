@@ -23,7 +23,18 @@ import (
 type faults struct {
 	posted, dropped, doubled, differed atomic.Int64 // at the CA
 	failed, unsettled                  atomic.Int64 // at the kiosks
-	last                               atomic.Int64 // Unix nanoseconds of the last settled request
+	settled                            atomic.Int64 // requests
+	last, most                         atomic.Int64 // Unix nanoseconds of the last settled request, and of the markth
+	mark                               int64
+}
+
+// settle notes that a request is.
+func (f *faults) settle() {
+	now := time.Now().UnixNano()
+	f.last.Store(now)
+	if f.settled.Add(1) == f.mark {
+		f.most.Store(now)
+	}
 }
 
 // network stands before the CA: it drops answers after the CA has done its work, and

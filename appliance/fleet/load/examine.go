@@ -84,7 +84,7 @@ func examine(ctx context.Context, p plan) error {
 		defer proxy.Close()
 		proxies, servers = append(proxies, proxy), append(servers, "nats://"+proxy.Address())
 	}
-	var f faults
+	f := faults{mark: int64(total) * 95 / 100}
 	line := &network{plan: p, faults: &f}
 	s, err := w.openSite(func(h http.Handler) http.Handler { line.ca = h; return line }, caBudget)
 	if err != nil {
@@ -128,8 +128,8 @@ func examine(ctx context.Context, p plan) error {
 	fmt.Printf("\nfaults    %d posts reached the CA for %d requests; %d answers dropped, %d requests doubled, %d HTTP and %d NATS connections reset, one node of %d killed for %v\n",
 		f.posted.Load(), total, f.dropped.Load(), f.doubled.Load(), s.listen.Resets(), resets, fleettest.Nodes, m.outage.Round(time.Second/10))
 	fmt.Printf("kiosks    %d failed tries, %d answers that settled nothing\n", f.failed.Load(), f.unsettled.Load())
-	fmt.Printf("requests  %.0f a second over %.1f s, last certificate and all; bare client %.0f a second; ratio %.2f (goal 0.5)\n",
-		m.rate(), m.issuedAfter.Seconds(), rate, m.rate()/rate)
+	fmt.Printf("requests  %.0f a second until 95 %% had their certificate after %.1f s, all after %.1f s; bare client %.0f a second; ratio %.2f (goal 0.5)\n",
+		m.rate(), m.mostAfter.Seconds(), m.issuedAfter.Seconds(), rate, m.rate()/rate)
 	fmt.Printf("cpu       %.1f ms for each request until then, everything together; other programs took %.0f %% of the processors\n",
 		m.spent.Seconds()*1000/float64(total), m.others*100)
 	fmt.Printf("log       %d records, %.0f a second until the last was acknowledged after %.1f s\n", m.records, float64(m.records)/m.loggedAfter.Seconds(), m.loggedAfter.Seconds())

@@ -121,7 +121,7 @@ func (b box) Failed(id string, f outboxlink.Failure) {
 func (b box) Answer(id string, der []byte) (bool, time.Duration) {
 	v := b.Outbox.Answer(id, der)
 	if v.Done {
-		b.faults.last.Store(time.Now().UnixNano())
+		b.faults.settle()
 	} else {
 		b.faults.unsettled.Add(1)
 	}
