@@ -123,7 +123,7 @@ func (o *Outbox) Poke() {
 
 // Failed notes that an attempt did not reach the CA, or got no CMP message back.
 func (o *Outbox) Failed(parcelID, why string) {
-	o.log.Info("delivery failed", "parcel", parcelID, "why", why)
+	o.log.Debug("delivery failed", "parcel", parcelID, "why", why)
 	id, _, err := parseParcelID(parcelID)
 	if err != nil {
 		return

@@ -165,10 +165,31 @@ func serveOutbox(ctx context.Context, path string, box *kiosk.Outbox, log *slog.
 	if err != nil {
 		return err
 	}
-	if err := outboxlink.Serve(ctx, l, outbox{box}, log); ctx.Err() == nil {
+	queue := outboxlink.NewQueue(outbox{box}, time.Now)
+	go reportStuck(ctx, queue, log)
+	if err := outboxlink.Serve(ctx, l, queue, log); ctx.Err() == nil {
 		return err
 	}
 	return nil
+}
+
+// stuckReport is how often the log says what cannot be delivered. Each failed try
+// by itself would drown everything else in a month without a network.
+const stuckReport = 15 * time.Minute
+
+func reportStuck(ctx context.Context, q *outboxlink.Queue, log *slog.Logger) {
+	tick := time.NewTicker(stuckReport)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, s := range q.List() {
+			log.Warn("stuck", "parcel", s.ID, "since", s.Since, "tries", s.Tries, "answers", s.Answers, "why", s.Why, "next", s.NextTry)
+		}
+	}
 }
 
 // troubleRule is the rule that explains why the station does not serve.
