@@ -202,8 +202,9 @@ func TestMounted(t *testing.T) {
 	cmd := start(t, "mounted", t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	out, err := cmd.Output()
-	if errors.Is(err, fs.ErrPermission) || strings.Contains(string(out), "operation not permitted") {
-		t.Skipf("may not mount here: %v %s", err, out)
+	// EINVAL: in a chroot, "/" is no mount point that could be made private.
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || strings.Contains(string(out), "operation not permitted") {
+		t.Skipf("SKIPPED: may not mount here: %v %s", err, out)
 	}
 	if err != nil || len(out) > 0 {
 		t.Errorf("%v %s", err, out)

@@ -265,6 +265,9 @@ func TestScanLostFileSystem(t *testing.T) {
 	if strings.Contains(string(out), "SKIPPED") {
 		t.Skip(string(out))
 	}
+	if errors.Is(err, syscall.EINVAL) { // in a chroot, "/" is no mount point that could be made private
+		t.Skipf("SKIPPED: may not mount here: %v", err)
+	}
 	if err != nil || len(out) > 0 {
 		t.Fatalf("%v %s", err, out)
 	}
