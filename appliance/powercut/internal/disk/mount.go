@@ -18,7 +18,8 @@ import (
 // between the two, at the moment when /perm is mounted, leaves a file system
 // that the kernel will not mount again ("invalid superblock checksum") until
 // somebody runs e2fsck, which the appliance does not have. Without it one sector
-// is all that matters. What the journal keeps has its own hashes.
+// is all that matters, and rubbish in the tables was survived no worse: what the
+// journal keeps has its own hashes.
 const Features = "^metadata_csum"
 
 // Format makes an ext4 with blocks of 4096 on a disk's file. Nothing is left

@@ -39,6 +39,7 @@ type counter struct {
 	keys    kiosk.Keys
 	trust   receipt.TrustList
 	vault   *vault.Vault
+	busy    bool // a neighbour writes beside the journal
 	sticks  []*stick
 	clock   clock
 

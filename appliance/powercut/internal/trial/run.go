@@ -149,7 +149,7 @@ func work(ctx context.Context, s *site, all []*recording, points []point, t *tab
 type verdict struct {
 	Result
 	did      string // what the cut did, in words
-	noMount  bool   // it took e2fsck, or was in vain
+	noMount  string // why it would not mount; it took e2fsck, or was in vain
 	mended   bool   // e2fsck made it mountable
 	salvaged bool   // the raw scan found every acknowledged record
 }
@@ -219,16 +219,11 @@ func (b *bench) judge(r *recording, p point, known []note, image *disk.Image) (v
 	o := order{Story: r.Story, Notes: known, Lying: p.Row == forgotten, Deep: p.Deep}
 	v.Result, err = b.do(o)
 	if err == nil && v.Outcome == NoMount {
-		v.noMount = true
 		why := v.Why
 		b.disk.Load(left.Clone())
 		o.Mend = true
 		v.Result, err = b.do(o)
-		if err == nil && v.Outcome != NoMount {
-			v.mended = true
-		} else if err == nil {
-			v.Why = why
-		}
+		v.noMount, v.mended = why, err == nil && v.Outcome != NoMount
 	}
 	if v, err = b.settled(v, err); err != nil || v.Outcome == Bad {
 		return v, err
@@ -237,16 +232,16 @@ func (b *bench) judge(r *recording, p point, known []note, image *disk.Image) (v
 	if err != nil {
 		return v, err
 	}
-	if v.noMount || v.Outcome == Refused {
+	if v.noMount != "" || v.Outcome == Refused {
 		lost := w.salvage(left, left.Size())
 		v.salvaged = lost == nil
 		if lost != nil && p.Row != forgotten {
-			v.Result = bad("%s; %v", v.Why, lost)
+			v.Result = bad("%s; %s; %v", v.noMount, v.Why, lost)
 		}
 	}
 	mayRefuse := p.Row >= garbage4 && p.Row <= forgotten
-	if (v.noMount || v.Outcome == Refused) && !mayRefuse {
-		v.Result = bad("%s", v.Why)
+	if (v.noMount != "" || v.Outcome == Refused) && !mayRefuse {
+		v.Result = bad("%s%s", v.noMount, v.Why)
 	}
 	return v, nil
 }

@@ -56,7 +56,7 @@ func (t *table) add(p point, v verdict) {
 	count(&row.bad, v.Outcome == Bad)
 	count(&row.healed, v.Healed > 0)
 	count(&row.refused, v.Outcome == Refused)
-	count(&row.noMount, v.noMount)
+	count(&row.noMount, v.noMount != "")
 	count(&row.mended, v.mended)
 	count(&row.salvaged, v.salvaged)
 	count(&row.detected, v.Outcome == Detected)
@@ -66,8 +66,10 @@ func (t *table) add(p point, v verdict) {
 		for _, s := range v.States {
 			t.states[s]++
 		}
-		if v.Outcome == Refused || v.Outcome == NoMount {
-			t.reasons[p.Row.String()+": "+numbers.ReplaceAllString(v.Why, "…")]++
+		for why, yes := range map[string]bool{v.Why: v.Outcome == Refused, v.noMount: v.noMount != ""} {
+			if yes {
+				t.reasons[p.Row.String()+": "+numbers.ReplaceAllString(why, "…")]++
+			}
 		}
 		if v.Outcome == Bad {
 			if t.bad++; t.bad <= told {

@@ -101,7 +101,11 @@ func Work() error {
 func (o order) counter(w *world, say func(answer) error) (*counter, error) {
 	tell := func(n note) error { return say(answer{Note: &n}) }
 	s := stories[o.Story]
-	return newCounter(o.Fixture, o.Scratch, filepath.Join(o.Mount, "journal"), w, tell, s.ca)
+	c, err := newCounter(o.Fixture, o.Scratch, filepath.Join(o.Mount, "journal"), w, tell, s.ca)
+	if err == nil {
+		c.busy = s.busy
+	}
+	return c, err
 }
 
 // record runs a story on a formatted disk. Everything is on the disk when the
