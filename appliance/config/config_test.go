@@ -38,7 +38,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := tk.Desk.Devices[0]; d.VID != 0x096e || d.Classes[0] != 0x0b || Environ(d.Env)[0] != "SOFTHSM2_CONF=/tmp/desk/citizen.conf" {
+	if d := tk.Desk.Devices[0]; d.VID != 0x096e || d.Classes[0] != 0x0b || Environ(d.Env)[0] != "SOFTHSM2_CONF=/run/desk/citizen.conf" {
 		t.Errorf("tokend: %+v", d)
 	}
 	for _, name := range []string{"missing.json", "."} {
@@ -122,9 +122,9 @@ func TestBadKey(t *testing.T) {
 		{"tokend.json", `"096e"`, `"096E"`, "desk.devices[0].vid"},
 		{"tokend.json", `"096e"`, `"0000"`, "desk.devices[0].vid"},
 		{"tokend.json", `"key": "officer"`, `"key": "citizen"`, "desk.devices[1].key"},
-		{"tokend.json", `"SOFTHSM2_CONF": "/tmp/desk/citizen.conf"`, `"LD_PRELOAD": "/x.so"`, "desk.devices[0].env.LD_PRELOAD"},
+		{"tokend.json", `"SOFTHSM2_CONF": "/run/desk/citizen.conf"`, `"LD_PRELOAD": "/x.so"`, "desk.devices[0].env.LD_PRELOAD"},
 		{"tokend.json", `"model": "YubiKey 5"`, `"model": "ePass2003"`, "modules[1].model"},
-		{"tokend.json", `/tmp/desk/bench.sock`, `/run/mohr/tokend.sock`, "desk.socket"},
+		{"tokend.json", `/run/desk/bench.sock`, `/run/mohr/tokend.sock`, "desk.socket"},
 	} {
 		good := fixture(t, tt.file)
 		bad := strings.Replace(good, tt.old, tt.new, 1)
