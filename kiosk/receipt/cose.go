@@ -21,7 +21,7 @@ import (
 // hashes, the longest eight-byte numbers and all of them.
 const (
 	minBytes = 103
-	maxBytes = 203
+	maxBytes = 213
 )
 
 // claims and body are the payload; see the package comment.
@@ -39,6 +39,7 @@ type body struct {
 	Kiosk    uint32 `cbor:"7,keyasint"`
 	Clock    uint8  `cbor:"8,keyasint"`
 	Head     []byte `cbor:"9,keyasint,omitempty"`
+	HeadSeq  uint64 `cbor:"10,keyasint,omitempty"`
 }
 
 var (
@@ -138,7 +139,7 @@ func parse(b []byte) (Receipt, KeyID, *cose.Sign1Message, error) {
 	}
 	r := Receipt{
 		Time: time.Unix(int64(c.Time), 0).UTC(), Clock: Clock(c.Body.Clock), State: State(c.Body.State),
-		Tracking: c.Body.Tracking, Seq: c.Body.Seq, Kiosk: c.Body.Kiosk,
+		Tracking: c.Body.Tracking, Seq: c.Body.Seq, Kiosk: c.Body.Kiosk, HeadSeq: c.Body.HeadSeq,
 	}
 	copy(r.Request[:], c.Body.Request)
 	copy(r.OldCert[:], c.Body.OldCert)
@@ -171,7 +172,7 @@ func (r Receipt) message(kid KeyID) (*cose.Sign1Message, error) {
 		Time: uint64(r.Time.Unix()),
 		Body: body{
 			State: uint8(r.State), Tracking: r.Tracking, Request: orNone(r.Request[:]), OldCert: orNone(r.OldCert[:]),
-			Seq: r.Seq, Kiosk: r.Kiosk, Clock: uint8(r.Clock), Head: orNone(r.Head[:]),
+			Seq: r.Seq, Kiosk: r.Kiosk, Clock: uint8(r.Clock), Head: orNone(r.Head[:]), HeadSeq: r.HeadSeq,
 		},
 	})
 	if err != nil {

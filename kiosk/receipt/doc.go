@@ -22,11 +22,12 @@
 //	                5: seq           the kiosk's sequence number
 //	                7: kiosk         the kiosk's number
 //	                8: clock         1 unproven, 2 kept, 3 trusted
-//	                9: head }}       checkpoint: head hash of the kiosk's journal, first 16 bytes
+//	                9: head          checkpoint: hash of the journal's last record, first 16 bytes
+//	                10: headseq }}   and that record's number
 //	signature   r || s, with s in the lower half
 //
-// Keys 3, 4 and 9 are left out when there is nothing to say; 3 only when
-// refused. The external data of the signature structure is empty. The text is
+// Keys 3, 4, 9 and 10 are left out when there is nothing to say; 3 only when
+// refused, 9 and 10 together. The external data of the signature structure is empty. The text is
 // "KR1:" and the base45 (RFC 9285) of these bytes.
 //
 // One statement has one text: whatever does not come out of the encoder again
@@ -41,10 +42,16 @@
 //
 // # Size
 //
-// With a tracking number and a sequence number below 2^32, a kiosk number
-// below 2^16 and no checkpoint it is at most 171 bytes, 261 characters, QR
-// version 9 at level M. Larger numbers are allowed and may cost a version; a
-// checkpoint always does.
+// With numbers below 2^32 and a kiosk number below 2^16 it is at most 195 bytes,
+// 297 characters, QR version 10 at level M; without a checkpoint 171 bytes, 261
+// characters, version 9. Larger numbers are allowed and may cost a version.
+//
+// # The checkpoint
+//
+// A journal that was put back, or whose card forgot what it had acknowledged,
+// looks whole and is only shorter. A receipt that was given after that names a
+// record that it does not have, or has with another hash (package
+// kiosk/audit, RuleHead).
 //
 // # Rules
 //

@@ -58,7 +58,8 @@ type Receipt struct {
 	OldCert  [16]byte  // 4: of the certificate that is renewed; zero when there is none
 	Seq      uint64    // 5: rises with each receipt of a kiosk, from 1
 	Kiosk    uint32    // 7
-	Head     [16]byte  // 9: checkpoint, the journal's head hash when this was signed; zero for none
+	Head     [16]byte  // 9: checkpoint, the hash of the journal's last record when this was signed; zero for none
+	HeadSeq  uint64    // 10: that record's number; zero with Head
 }
 
 // lastTime is the end of the year 9999, the last that RFC 3339 can write.
@@ -85,6 +86,8 @@ func (r Receipt) check() error {
 		return refuse("no kiosk number")
 	case r.Request == [32]byte{} && r.State != Refused:
 		return refuse("%s without a request", r.State)
+	case (r.Head == [16]byte{}) != (r.HeadSeq == 0):
+		return refuse("checkpoint %x at record %d", r.Head, r.HeadSeq)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Report struct {
 	Request  string // hex, empty if there is none
 	OldCert  string // hex of the first 16 bytes, empty if there is none
 	Head     string // hex of the first 16 bytes, empty without checkpoint
+	HeadSeq  uint64 // 0 without checkpoint
 }
 
 // Report prepares a receipt that Verify has accepted with this key.
@@ -41,7 +42,7 @@ func (r Receipt) Report(k Key) Report {
 		State: r.State, Promise: r.State == Recorded, Kiosk: r.Kiosk, Name: k.Name,
 		Time: r.Time.UTC(), Clock: r.Clock, Proven: r.Clock == ClockTrusted,
 		Tracking: FormatTracking(r.Tracking), Seq: r.Seq,
-		Request: orEmpty(r.Request[:]), OldCert: orEmpty(r.OldCert[:]), Head: orEmpty(r.Head[:]),
+		Request: orEmpty(r.Request[:]), OldCert: orEmpty(r.OldCert[:]), Head: orEmpty(r.Head[:]), HeadSeq: r.HeadSeq,
 	}
 	if kid, err := KeyIDOf(k.Public); err == nil {
 		out.Key = kid.String()
@@ -71,6 +72,10 @@ func (r Report) Lines(lang string) []Line {
 	if !ok {
 		w = words["en"]
 	}
+	head := ""
+	if r.HeadSeq > 0 {
+		head = fmt.Sprintf("%d %s", r.HeadSeq, r.Head)
+	}
 	lines := []Line{
 		{ID: "statement", Value: w["state."+r.State.String()]},
 		{ID: "kiosk", Value: fmt.Sprintf("%s (%d)", r.Name, r.Kiosk)},
@@ -80,7 +85,7 @@ func (r Report) Lines(lang string) []Line {
 		{ID: "seq", Value: strconv.FormatUint(r.Seq, 10)},
 		{ID: "request", Value: r.Request},
 		{ID: "old", Value: r.OldCert},
-		{ID: "head", Value: r.Head},
+		{ID: "head", Value: head},
 		{ID: "key", Value: r.Key},
 	}
 	out := lines[:0]

@@ -79,7 +79,7 @@ func TestEveryCharacter(t *testing.T) {
 // largest has every field at its largest.
 func largest() Receipt {
 	r := testReceipt()
-	r.Tracking, r.Seq, r.Kiosk = 1<<64-1, 1<<64-1, 1<<32-1
+	r.Tracking, r.Seq, r.Kiosk, r.HeadSeq = 1<<64-1, 1<<64-1, 1<<32-1, 1<<64-1
 	for i := range r.Head {
 		r.Head[i] = 0xff
 	}
@@ -91,6 +91,8 @@ func TestSize(t *testing.T) {
 	usual := testReceipt()
 	edge := usual
 	edge.Tracking, edge.Seq, edge.Kiosk = 1<<32-1, 1<<32-1, 1<<16-1
+	checkpoint := edge
+	checkpoint.Head, checkpoint.HeadSeq = largest().Head, 1<<32-1
 	longest := largest()
 	longest.Time = time.Unix(lastTime, 0)
 	smallest := Receipt{Time: time.Unix(0, 0), Clock: ClockUnproven, State: Refused, Tracking: 1, Seq: 1, Kiosk: 1}
@@ -102,9 +104,10 @@ func TestSize(t *testing.T) {
 	}{
 		{"usual", usual, 169, 258, 9},
 		{"largest within version 9", edge, 171, 261, 9},
-		{"with a checkpoint", largest(), 199, 303, 10},
+		{"with a checkpoint", checkpoint, 195, 297, 10},
+		{"with a checkpoint and large numbers", largest(), 209, 318, 11},
 		{"smallest", smallest, minBytes, 159, 7},
-		{"largest", longest, maxBytes, 309, 10},
+		{"largest", longest, maxBytes, 324, 11},
 	} {
 		s := sign(t, c.r, "one")
 		if len(s.Bytes) != c.bytes || len(s.Text) != c.chs {
@@ -238,7 +241,7 @@ func formCases(t testing.TB) (out []vector) {
 	req, old, head := "5820"+strings.Repeat("11", 32), "50"+strings.Repeat("22", 16), "50"+strings.Repeat("33", 16)
 	iat := "06 1a 69f86a00" // 2026
 	private := "3a 00010000"
-	full := "a8 01 01 02 1a 1cb34c8a 03" + req + "04" + old + "05 19 04b7 07 19 01a1 08 02 09" + head
+	full := "a9 01 01 02 1a 1cb34c8a 03" + req + "04" + old + "05 19 04b7 07 19 01a1 08 02 09" + head + "0a 19 0100"
 	const noRequest = "04 50 22222222222222222222222222222222 05 19 04b7 07 19 01a1 08 02"
 	good := "a2" + iat + private + full
 	for _, c := range []struct {
@@ -250,25 +253,28 @@ func formCases(t testing.TB) (out []vector) {
 
 		{"recorded without request", protected, "a2" + iat + private + "a6 01 01 02 1a 1cb34c8a" + noRequest, "RCPT-FIELD"},
 		{"accepted without request", protected, "a2" + iat + private + "a6 01 02 02 1a 1cb34c8a" + noRequest, "RCPT-FIELD"},
-		{"state 0", protected, strings.Replace(good, "a8 01 01", "a8 01 00", 1), "RCPT-FIELD"},
-		{"state 4", protected, strings.Replace(good, "a8 01 01", "a8 01 04", 1), "RCPT-FIELD"},
+		{"state 0", protected, strings.Replace(good, "a9 01 01", "a9 01 00", 1), "RCPT-FIELD"},
+		{"state 4", protected, strings.Replace(good, "a9 01 01", "a9 01 04", 1), "RCPT-FIELD"},
 		{"clock 0", protected, strings.Replace(good, "08 02", "08 00", 1), "RCPT-FIELD"},
 		{"clock 4", protected, strings.Replace(good, "08 02", "08 04", 1), "RCPT-FIELD"},
 		{"no tracking number", protected, strings.Replace(good, "02 1a 1cb34c8a", "02 00", 1), "RCPT-FIELD"},
 		{"sequence number 0", protected, strings.Replace(good, "05 19 04b7", "05 00", 1), "RCPT-FIELD"},
 		{"kiosk 0", protected, strings.Replace(good, "07 19 01a1", "07 00", 1), "RCPT-FIELD"},
+		{"checkpoint without its record", protected, strings.Replace(strings.Replace(good, "a9 01", "a8 01", 1), "0a 19 0100", "", 1), "RCPT-FIELD"},
+		{"record without its checkpoint", protected, strings.Replace(strings.Replace(good, "a9 01", "a8 01", 1), "09"+head, "", 1), "RCPT-FIELD"},
+		{"checkpoint at record 0", protected, strings.Replace(good, "0a 19 0100", "0a 00", 1), "RCPT-CBOR"},
 		{"after the year 9999", protected, strings.Replace(good, iat, "06 1b 0000003afff44180", 1), "RCPT-FIELD"},
 		{"time beyond int64", protected, strings.Replace(good, iat, "06 1b ffffffffffffffff", 1), "RCPT-FIELD"},
 
-		{"key twice", protected, "a2" + iat + private + strings.Replace(full, "a8 01 01", "a9 01 01 01 01", 1), "RCPT-CBOR"},
+		{"key twice", protected, "a2" + iat + private + strings.Replace(full, "a9 01 01", "aa 01 01 01 01", 1), "RCPT-CBOR"},
 		{"claim twice", protected, "a3" + iat + iat + private + full, "RCPT-CBOR"},
 		{"keys out of order", protected, "a2" + private + full + iat, "RCPT-CBOR"},
-		{"unknown key", protected, "a2" + iat + private + strings.Replace(full, "a8", "a9", 1) + "0a 01", "RCPT-CBOR"},
+		{"unknown key", protected, "a2" + iat + private + strings.Replace(full, "a9", "aa", 1) + "0b 01", "RCPT-CBOR"},
 		{"unknown claim", protected, "a3 01 61 61" + iat + private + full, "RCPT-CBOR"},
-		{"text key", protected, "a2" + iat + private + strings.Replace(full, "a8", "a9", 1) + "61 61 01", "RCPT-CBOR"},
-		{"missing key", protected, "a2" + iat + private + strings.Replace(strings.Replace(full, "a8", "a7", 1), "08 02", "", 1), "RCPT-CBOR"},
+		{"text key", protected, "a2" + iat + private + strings.Replace(full, "a9", "aa", 1) + "61 61 01", "RCPT-CBOR"},
+		{"missing key", protected, "a2" + iat + private + strings.Replace(strings.Replace(full, "a9", "a8", 1), "08 02", "", 1), "RCPT-CBOR"},
 		{"missing claim", protected, "a1" + private + full, "RCPT-CBOR"},
-		{"long integer", protected, strings.Replace(good, "a8 01 01", "a8 01 18 01", 1), "RCPT-CBOR"},
+		{"long integer", protected, strings.Replace(good, "a9 01 01", "a9 01 18 01", 1), "RCPT-CBOR"},
 		{"long length", protected, strings.Replace(good, "035820", "03590020", 1), "RCPT-CBOR"},
 		{"float", protected, strings.Replace(good, iat, "06 fb 41da7e1a80000000", 1), "RCPT-CBOR"},
 		{"negative time", protected, strings.Replace(good, iat, "06 20", 1), "RCPT-CBOR"},
@@ -284,7 +290,7 @@ func formCases(t testing.TB) (out []vector) {
 		{"zero checkpoint", protected, strings.Replace(good, head, "50"+strings.Repeat("00", 16), 1), "RCPT-CBOR"},
 		{"kiosk of 33 bits", protected, strings.Replace(good, "07 19 01a1", "07 1b 0000000100000000", 1), "RCPT-CBOR"},
 		{"trailing bytes in the payload", protected, good + "00", "RCPT-CBOR"},
-		{"payload is an array", protected, "82 01" + strings.Replace(full, "a8", "a8", 1), "RCPT-CBOR"},
+		{"payload is an array", protected, "82 01" + full, "RCPT-CBOR"},
 
 		{"no algorithm", "a1 04 48" + k, good, "RCPT-CBOR"},
 		{"ES384", "a2 01 38 22 04 48" + k, good, "RCPT-CBOR"},

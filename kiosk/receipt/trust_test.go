@@ -166,7 +166,7 @@ func TestReport(t *testing.T) {
 	trust := testTrust(t, "one")
 	promise := testReceipt()
 	accepted := testReceipt()
-	accepted.State, accepted.Clock, accepted.Head = Accepted, ClockTrusted, [16]byte{1}
+	accepted.State, accepted.Clock, accepted.Head, accepted.HeadSeq = Accepted, ClockTrusted, [16]byte{1}, 9
 	refused := Receipt{Time: promise.Time, Clock: ClockUnproven, State: Refused, Tracking: 12, Seq: 1, Kiosk: 417}
 	for _, c := range []struct {
 		r                 Receipt

@@ -39,6 +39,7 @@ type vectorReceipt struct {
 	Seq      string `json:"seq"`
 	Kiosk    uint32 `json:"kiosk"`
 	Head     string `json:"head"`
+	HeadSeq  string `json:"headSeq"`
 	Key      string `json:"key"`
 }
 
@@ -46,7 +47,7 @@ func vectorOf(r Receipt, k Key) *vectorReceipt {
 	rep := r.Report(k)
 	return &vectorReceipt{
 		Time: r.Time.Unix(), Clock: int(r.Clock), State: int(r.State), Tracking: strconv.FormatUint(r.Tracking, 10),
-		Request: rep.Request, OldCert: rep.OldCert, Seq: strconv.FormatUint(r.Seq, 10), Kiosk: r.Kiosk, Head: rep.Head, Key: rep.Key,
+		Request: rep.Request, OldCert: rep.OldCert, Seq: strconv.FormatUint(r.Seq, 10), Kiosk: r.Kiosk, Head: rep.Head, HeadSeq: strconv.FormatUint(r.HeadSeq, 10), Key: rep.Key,
 	}
 }
 
@@ -82,7 +83,9 @@ func vectors(t testing.TB) []vectorCase {
 		{"recorded", good.Text, ""},
 		{"accepted", signed(with(func(r *Receipt) { r.State, r.Clock = Accepted, ClockTrusted }), "one").Text, ""},
 		{"refused, without request", signed(with(func(r *Receipt) { r.State, r.Request, r.OldCert = Refused, [32]byte{}, [16]byte{} }), "one").Text, ""},
-		{"with a checkpoint and large numbers", signed(with(func(r *Receipt) { r.Tracking, r.Seq, r.Head = 1<<64-1, 1<<53+1, [16]byte{7} }), "one").Text, ""},
+		{"with a checkpoint and large numbers", signed(with(func(r *Receipt) {
+			r.Tracking, r.Seq, r.Head, r.HeadSeq = 1<<64-1, 1<<53+1, [16]byte{7}, 1<<53+1
+		}), "one").Text, ""},
 		{"1970 by an unproven clock", signed(with(func(r *Receipt) { r.Time, r.Clock = r.Time.AddDate(-56, 0, 0), ClockUnproven }), "one").Text, ""},
 		{"before the key's time", signed(with(func(r *Receipt) { r.Time = r.Time.AddDate(-1, 0, 0) }), "one").Text, "RCPT-VALIDITY"},
 		{"after the key's time", signed(with(func(r *Receipt) { r.Time = r.Time.AddDate(2, 0, 0) }), "one").Text, "RCPT-VALIDITY"},
