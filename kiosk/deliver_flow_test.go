@@ -226,7 +226,8 @@ func TestHintWhileWaiting(t *testing.T) {
 }
 
 // The CA knows the transaction already: our request came through and its answer was
-// lost. That is no refusal of the person.
+// lost. That is no refusal of the person; the request is delivered, and its answer
+// fetched.
 func TestTransactionInUse(t *testing.T) {
 	counterTest(t, options{}, func(c *counter) {
 		c.walk("receipt")
@@ -236,15 +237,24 @@ func TestTransactionInUse(t *testing.T) {
 		c.must(err)
 		inner, err := m.Inner()
 		c.must(err)
-		for _, fail := range []cmp.FailInfo{cmp.FailTransactionIDInUse, cmp.FailSystemUnavail, cmp.FailSystemFailure, cmp.FailDuplicateCertReq} {
+		for i, row := range []struct {
+			fail cmp.FailInfo
+			want State
+		}{
+			{cmp.FailSystemUnavail, Receipted}, {cmp.FailSystemFailure, Receipted},
+			{cmp.FailTransactionIDInUse, Delivered}, {cmp.FailDuplicateCertReq, Delivered}, {cmp.FailSystemFailure, Delivered},
+		} {
 			der, err := cmp.Reply{
 				To: inner, Key: c.pki.ResponderKey, Cert: c.pki.Responder, Chain: c.pki.Chain(), SenderNonce: make([]byte, 16), Time: c.clock.Now(),
-			}.Error(c.rand, fail, "later")
+			}.Error(c.rand, row.fail, "later")
 			c.must(err)
-			if v := c.kiosk.Outbox.Answer(p.ID, der); v.Done || v.After == 0 {
-				t.Errorf("%v: %+v", fail, v)
+			if v := c.kiosk.Outbox.Answer(p.ID, der); v.Done || v.After != retryBad<<i {
+				t.Errorf("%v: %+v", row.fail, v)
 			}
-			c.state(Receipted)
+			c.state(row.want)
+			if again := c.kiosk.Outbox.Pending(); len(again) != 1 || again[0].ID != p.ID || !bytes.Equal(again[0].DER, p.DER) {
+				t.Errorf("%v: pending %v", row.fail, ids(again))
+			}
 		}
 		c.walk("accepted")
 	})
@@ -313,6 +323,62 @@ func TestCertConfirmedAlready(t *testing.T) {
 		}
 		if n := c.last(); !n.Confirmed {
 			t.Error("not confirmed")
+		}
+	})
+}
+
+// A CA that refuses the certConf for good: it is put aside after some tries, with the
+// reason in the journal and in sight, and tried again at the next start.
+func TestCertConfRefusedForGood(t *testing.T) {
+	counterTest(t, options{ca: cmptest.CAOptions{WithholdImplicitConfirm: true}}, func(c *counter) {
+		c.walk("accepted")
+		c.walk("idle")
+		id := c.last().ID
+		p := c.kiosk.Outbox.Pending()[0]
+		m, err := cmp.Parse(p.DER)
+		c.must(err)
+		no := func(fail cmp.FailInfo) []byte {
+			der, err := cmp.Reply{
+				To: m, Key: c.pki.ResponderKey, Cert: c.pki.Responder, Chain: c.pki.Chain(), SenderNonce: make([]byte, 16), Time: c.clock.Now(),
+			}.Error(c.rand, fail, "not like this")
+			c.must(err)
+			return der
+		}
+		refusals := []cmp.FailInfo{cmp.FailBadRequest, cmp.FailTransactionIDInUse, cmp.FailBadMessageCheck, 0, cmp.FailBadCertID}
+		records := len(c.journal.bytes())
+		for i, fail := range refusals {
+			if v := c.kiosk.Outbox.Answer(p.ID, no(fail)); v.Done || v.After != retryWaiting<<i {
+				t.Errorf("refusal %d: %+v", i+1, v)
+			}
+		}
+		if v := c.kiosk.Outbox.Answer(p.ID, no(cmp.FailSystemUnavail)); v.Done {
+			t.Errorf("a CA that is unwell has not refused: %+v", v)
+		}
+		if v := c.kiosk.Outbox.Answer(p.ID, no(cmp.FailBadRequest)); !v.Done {
+			t.Errorf("the last refusal: %+v", v)
+		}
+		if p := c.kiosk.Outbox.Pending(); len(p) != 0 {
+			t.Errorf("still pending: %v", ids(p))
+		}
+		all := c.journal.parsed()[records:]
+		if len(all) != 1 || all[0].Event != EventConfirmRefused || all[0].Rule != RuleCAConfirm || !strings.Contains(strings.Join(all[0].Notes, " "), "not like this") {
+			t.Errorf("records %+v", all)
+		}
+		if n, _ := c.kiosk.Ledger.Renewal(id); n.State != Loaded || n.Trouble != RuleCAConfirm || n.Confirm == nil {
+			t.Errorf("renewal %v, trouble %q, certConf %v", n.State, n.Trouble, n.Confirm != nil)
+		}
+		c.halt()
+		c.start()
+		if n, _ := c.kiosk.Ledger.Renewal(id); n.Trouble != RuleCAConfirm {
+			t.Errorf("after a restart trouble %q", n.Trouble)
+		}
+		again := c.kiosk.Outbox.Pending()
+		if len(again) != 1 || again[0].ID != p.ID || !bytes.Equal(again[0].DER, p.DER) {
+			t.Fatalf("after a restart pending %v", ids(again))
+		}
+		c.sync() // meanwhile somebody has talked to the CA
+		if n, _ := c.kiosk.Ledger.Renewal(id); !n.Confirmed || len(c.kiosk.Outbox.Pending()) != 0 {
+			t.Errorf("confirmed: %v", n.Confirmed)
 		}
 	})
 }

@@ -110,7 +110,7 @@ func (l *Ledger) apply(seq uint64, r Record) error {
 	if r.State != "" {
 		n.State, n.Rule, n.Trouble = to, r.Rule, ""
 	}
-	if r.Event == EventBadAnswer || r.Event == EventStopped {
+	if r.Event == EventBadAnswer || r.Event == EventStopped || r.Event == EventConfirmRefused {
 		n.Trouble = r.Rule
 	}
 	n.Updated, n.touched = time.Unix(r.Time, 0).UTC(), seq

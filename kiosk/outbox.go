@@ -26,13 +26,6 @@ type Verdict struct {
 	After time.Duration // if not Done: not before this has passed
 }
 
-// Waits of the outbox. A CA that waits is asked again by the same request only
-// when nobody can sign a pollReq any more.
-const (
-	retryBad     = 30 * time.Second // after an answer that failed a check
-	retryWaiting = 5 * time.Minute  // at least, while the CA waits and the token is out
-)
-
 // The kinds of parcel, the ends of their IDs.
 const (
 	parcelRequest = "request"
@@ -54,6 +47,8 @@ type Outbox struct {
 	status  map[RenewalID]delivery
 	noted   map[badAnswer]bool // journaled since the start
 	changed chan struct{}
+
+	refusals map[RenewalID]int // of certConfs, since the start
 }
 
 // badAnswer is journaled once: whoever answers with another lie each time must not
@@ -66,6 +61,7 @@ type badAnswer struct {
 // delivery is what is known about a renewal's way to the CA.
 type delivery struct {
 	trouble string     // why the last attempt failed, "" if none did
+	vain    int        // answers in a row that settled nothing
 	answer  cmp.Answer // the last good answer
 	nonce   []byte     // senderNonce of that answer
 }
@@ -76,7 +72,7 @@ func NewOutbox(l *Ledger, anchors *x509.CertPool, intermediates []*x509.Certific
 	return &Outbox{
 		ledger: l, anchors: anchors, intermediates: intermediates, clock: clock, log: log,
 		polls: map[RenewalID]Parcel{}, status: map[RenewalID]delivery{}, noted: map[badAnswer]bool{},
-		changed: make(chan struct{}),
+		changed: make(chan struct{}), refusals: map[RenewalID]int{},
 	}
 }
 
@@ -95,7 +91,7 @@ func (o *Outbox) Pending() []Parcel {
 		default:
 			out = append(out, Parcel{ID: n.ID.String() + "." + parcelRequest, DER: n.Request})
 		}
-		if n.Confirm != nil {
+		if n.Confirm != nil && o.refusals[n.ID] < maxRefusals {
 			out = append(out, Parcel{ID: n.ID.String() + "." + parcelConfirm, DER: n.Confirm})
 		}
 	}
@@ -160,11 +156,13 @@ func (o *Outbox) Answer(parcelID string, der []byte) Verdict {
 	if err != nil {
 		return o.bad(n, err)
 	}
-	if hinders(answer) { // says nothing about the request, and replaces no earlier answer
-		d := o.status[id]
-		d.trouble = answer.StatusInfo.String()
-		o.status[id] = d
-		return Verdict{After: retryBad}
+	if hinders(answer, kind) { // says nothing about the request, and replaces no earlier answer
+		if answer.FailInfo&known != 0 && answer.Kind == cmp.Rejected && kind == parcelRequest && n.State == Receipted {
+			if err := o.ledger.advance(id, Delivered, func(r *Record) { r.Answer = der }); err != nil {
+				o.log.Error("cannot journal the CA's answer", "parcel", parcelID, "err", err)
+			}
+		}
+		return Verdict{After: o.inVain(id, answer.StatusInfo.String())}
 	}
 	o.status[id] = delivery{answer: answer, nonce: answer.SenderNonce}
 	v, err := o.record(n, kind, answer, der)
@@ -205,23 +203,29 @@ func (o *Outbox) expect(n Renewal, kind string) (cmp.Expect, error) {
 // bad keeps an answer away from everything; it is journaled once per rule.
 func (o *Outbox) bad(n Renewal, err error) Verdict {
 	o.log.Warn("answer refused", "renewal", n.ID, "err", err)
-	d := o.status[n.ID]
-	d.trouble = RuleCAAnswer
-	o.status[n.ID] = d
+	after := o.inVain(n.ID, RuleCAAnswer)
 	one := badAnswer{id: n.ID}
 	var broken *cmp.CheckError
 	if errors.As(err, &broken) {
 		one.rule = broken.Rule
 	}
 	if o.noted[one] {
-		return Verdict{After: retryBad}
+		return Verdict{After: after}
 	}
 	o.noted[one] = true
 	jerr := o.ledger.note(n.ID, EventBadAnswer, func(r *Record) { r.Rule, r.Notes = RuleCAAnswer, []string{clip(err.Error())} })
 	if jerr != nil {
 		o.log.Error("cannot journal a bad answer", "err", jerr)
 	}
-	return Verdict{After: retryBad}
+	return Verdict{After: after}
+}
+
+// inVain notes an answer that settled nothing, and says how long to wait.
+func (o *Outbox) inVain(id RenewalID, why string) time.Duration {
+	d := o.status[id]
+	d.trouble, d.vain = why, d.vain+1
+	o.status[id] = d
+	return waitAfter(d.vain)
 }
 
 // record journals a good answer and says what to do with the parcel.
@@ -229,7 +233,7 @@ func (o *Outbox) record(n Renewal, kind string, a cmp.Answer, der []byte) (Verdi
 	if kind == parcelConfirm {
 		// A CA that has the confirmation already may say so by an error (RFC 9810, 5.2.3).
 		if a.Kind != cmp.Confirmed && a.FailInfo&cmp.FailCertConfirmed == 0 {
-			return Verdict{After: retryWaiting}, nil
+			return o.refused(n, a)
 		}
 		return Verdict{Done: true}, o.ledger.note(n.ID, EventConfirmed, func(r *Record) { r.Confirmed = true })
 	}
@@ -263,14 +267,22 @@ func (o *Outbox) record(n Renewal, kind string, a cmp.Answer, der []byte) (Verdi
 }
 
 // hinders says whether an answer only tells that there is none: an unprotected error
-// anybody may have made, or a refusal that says nothing about the request.
-func hinders(a cmp.Answer) bool {
-	return a.Kind == cmp.Hint || a.Kind == cmp.Rejected && a.FailInfo&passing != 0
+// anybody may have made, or a refusal that says nothing about what was sent.
+func hinders(a cmp.Answer, kind string) bool {
+	says := passing
+	if kind == parcelConfirm {
+		says &^= known // to a certConf that is an answer: no
+	}
+	return a.Kind == cmp.Hint || a.Kind == cmp.Rejected && a.FailInfo&says != 0
 }
 
 // passing are refusals that say nothing about the request: the CA knows it
 // already or is unwell, and is asked again.
-const passing = cmp.FailTransactionIDInUse | cmp.FailSystemUnavail | cmp.FailSystemFailure | cmp.FailDuplicateCertReq
+const passing = known | cmp.FailSystemUnavail | cmp.FailSystemFailure
+
+// known are refusals by which the CA says, under its signature, that it has the
+// request: it is delivered, and its answer was lost. Asking again fetches it.
+const known = cmp.FailTransactionIDInUse | cmp.FailDuplicateCertReq
 
 // poll hands over a pollReq that was signed while the token is in.
 func (o *Outbox) poll(id RenewalID, n int, der []byte) {

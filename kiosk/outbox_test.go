@@ -131,7 +131,10 @@ func TestLiesDoNotFillTheJournal(t *testing.T) {
 		p := c.kiosk.Outbox.Pending()[0]
 		before := len(c.journal.bytes())
 		for i := range 200 {
-			c.kiosk.Outbox.Answer(p.ID, fmt.Appendf(nil, "nonsense %d", i))
+			want := min(retryMost, retryBad<<min(i, 9)) // and it is asked less and less often
+			if v := c.kiosk.Outbox.Answer(p.ID, fmt.Appendf(nil, "nonsense %d", i)); v.Done || v.After != want {
+				t.Errorf("answer %d: %+v", i, v)
+			}
 		}
 		if n := len(c.journal.bytes()) - before; n != 1 {
 			t.Errorf("%d records of 200 bad answers", n)

@@ -42,18 +42,19 @@ type Record struct {
 
 // Events that are not changes of state.
 const (
-	EventPINTry     = "pin-try"     // before a PIN is sent; without a result the outcome is unknown
-	EventPINResult  = "pin-result"  // after
-	EventKeyIntent  = "key-intent"  // before the first command that changes the token
-	EventEvidence   = "evidence"    // sealed evidence
-	EventLoadIntent = "load-intent" // before a certificate is written
-	EventConfirm    = "confirm"     // certConf made while the token was in
-	EventConfirmed  = "confirmed"   // the CA took it
-	EventBadAnswer  = "bad-answer"  // an answer that failed a check; nothing was done with it
-	EventTurnedAway = "turned-away" // a token or person refused before a renewal began
-	EventStopped    = "stopped"     // a pick-up or load that ended early; the renewal stays as it was
-	EventStart      = "start"       // the kiosk came up
-	EventHealed     = "healed"      // the journal mended one copy from the other; Notes say where
+	EventPINTry         = "pin-try"         // before a PIN is sent; without a result the outcome is unknown
+	EventPINResult      = "pin-result"      // after
+	EventKeyIntent      = "key-intent"      // before the first command that changes the token
+	EventEvidence       = "evidence"        // sealed evidence
+	EventLoadIntent     = "load-intent"     // before a certificate is written
+	EventConfirm        = "confirm"         // certConf made while the token was in
+	EventConfirmed      = "confirmed"       // the CA took it
+	EventConfirmRefused = "confirm-refused" // the CA will not take it; Notes are its words
+	EventBadAnswer      = "bad-answer"      // an answer that failed a check; nothing was done with it
+	EventTurnedAway     = "turned-away"     // a token or person refused before a renewal began
+	EventStopped        = "stopped"         // a pick-up or load that ended early; the renewal stays as it was
+	EventStart          = "start"           // the kiosk came up
+	EventHealed         = "healed"          // the journal mended one copy from the other; Notes say where
 )
 
 const recordVersion = 1

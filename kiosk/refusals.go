@@ -46,6 +46,7 @@ const (
 
 	RuleCARejected  = "CA-REJECTED"
 	RuleCAAnswer    = "CA-ANSWER"    // the CA's answer fails a check
+	RuleCAConfirm   = "CA-CONFIRM"   // the CA does not take the confirmation of a certificate it issued
 	RuleLoadStopped = "LOAD-STOPPED" // pulled while the certificate was being written
 )
 
