@@ -61,7 +61,10 @@ func (c *Courier) Deliver(ctx context.Context, id string, der []byte, failed fun
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		pause := max(after, c.wait(n))
+		pause := c.wait(n)
+		if after > pause {
+			pause = c.later(after)
+		}
 		failed(err.Error(), n+1, pause)
 		if err := sleep(ctx, pause); err != nil {
 			return nil, err
@@ -71,7 +74,14 @@ func (c *Courier) Deliver(ctx context.Context, id string, der []byte, failed fun
 
 // Again waits before a parcel is sent once more although the CA answered.
 func (c *Courier) Again(ctx context.Context, _ string, after time.Duration) error {
-	return sleep(ctx, max(after, c.Min))
+	return sleep(ctx, c.later(after))
+}
+
+// later is after and up to half as much again: a fleet that was told the same by a
+// CA does not come back all at once.
+func (c *Courier) later(after time.Duration) time.Duration {
+	after = max(after, c.Min)
+	return after + time.Duration(c.Jitter()*float64(min(after, c.Max))/2)
 }
 
 // wait is the pause after the n-th failure: full jitter under a limit that doubles

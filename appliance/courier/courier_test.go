@@ -1,11 +1,13 @@
 package courier
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,22 +37,27 @@ func answerDER(t *testing.T) []byte {
 	return w.Body.Bytes()
 }
 
+// patience is how long a busy machine may take.
+const patience = time.Minute
+
 func courierFor(url string) *Courier {
 	return &Courier{
-		URL: url, Client: NewClient(time.Second, time.Second, &http.Transport{}), Min: time.Millisecond, Max: 4 * time.Millisecond,
+		URL: url, Client: NewClient(patience, patience, &http.Transport{}), Min: time.Millisecond, Max: 4 * time.Millisecond,
 		Jitter: func() float64 { return 0.5 }, InFlight: make(chan struct{}, 4), Now: time.Now,
 	}
 }
 
 // deliver runs one delivery against a handler and returns the answer and what was
 // reported as failed before it.
-func deliver(t *testing.T, h http.HandlerFunc) (answer []byte, failed []string, err error) {
+func deliver(t *testing.T, request time.Duration, h http.HandlerFunc) (answer []byte, failed []string, err error) {
 	t.Helper()
 	s := httptest.NewServer(h)
 	defer s.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	answer, err = courierFor(s.URL).Deliver(ctx, "id", []byte("request"), func(why string, tries int, next time.Duration) {
+	c := courierFor(s.URL)
+	c.Client = NewClient(patience, request, &http.Transport{})
+	answer, err = c.Deliver(ctx, "id", []byte("request"), func(why string, tries int, next time.Duration) {
 		if failed = append(failed, why); tries != len(failed) || next < time.Millisecond {
 			t.Errorf("try %d reported as %d, next after %v", len(failed), tries, next)
 		}
@@ -86,16 +93,38 @@ func TestTriesUntilThereIsAnAnswer(t *testing.T) {
 			w.Write(der)
 		}, "500"},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, "302"},
+		{"redirect with the body", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, "307"},
+		{"redirect for ever", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusPermanentRedirect)
+		}, "308"},
+		{"no content type", func(w http.ResponseWriter, r *http.Request) { w.Header()["Content-Type"] = nil; w.Write(der) }, "not CMP"},
+		{"CMP under another name", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/octet-stream")
+			w.Write(der)
+		}, "not CMP"},
+		{"gigabytes, compressed", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/pkixcmp")
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			z.Write(make([]byte, 64<<20))
+			z.Close()
+		}, "larger than"},
+		{"less than announced", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", strconv.Itoa(len(der)+1))
+			cmpAnswer(w, der)
+		}, "EOF"},
 		{"connection cut", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var asked atomic.Int32
-			answer, failed, err := deliver(t, func(w http.ResponseWriter, r *http.Request) {
+			answer, failed, err := deliver(t, patience, func(w http.ResponseWriter, r *http.Request) {
 				body := make([]byte, 64)
 				n, _ := r.Body.Read(body)
-				if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/pkixcmp" || string(body[:n]) != "request" {
-					t.Errorf("%s %s %q", r.Method, r.Header, body[:n])
+				if r.URL.Path != "/" || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/pkixcmp" || string(body[:n]) != "request" {
+					t.Errorf("%s %s %s %q", r.Method, r.URL, r.Header, body[:n])
 				}
 				if asked.Add(1) <= 2 {
 					tt.bad(w, r)
@@ -113,20 +142,38 @@ func TestTriesUntilThereIsAnAnswer(t *testing.T) {
 	}
 }
 
-// A CA that says nothing is given up on after a bounded time.
+// A CA that says nothing, or one byte now and then, is given up on after a bounded
+// time, and asked again.
 func TestSilence(t *testing.T) {
 	der := answerDER(t)
-	var asked atomic.Int32
-	answer, failed, err := deliver(t, func(w http.ResponseWriter, r *http.Request) {
-		if asked.Add(1) == 1 {
-			io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
+	for name, slow := range map[string]func(http.ResponseWriter, *http.Request){
+		"silence": func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
-			return
-		}
-		cmpAnswer(w, der)
-	})
-	if err != nil || string(answer) != string(der) || len(failed) != 1 {
-		t.Fatalf("answer of %d bytes, reported %q, %v", len(answer), failed, err)
+		},
+		"one byte now and then": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/pkixcmp")
+			for i := 0; r.Context().Err() == nil && i < len(der)-1; i++ {
+				w.Write(der[i : i+1])
+				http.NewResponseController(w).Flush()
+				time.Sleep(10 * time.Millisecond)
+			}
+			<-r.Context().Done()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32
+			answer, failed, err := deliver(t, 300*time.Millisecond, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
+				if asked.Add(1) == 1 {
+					slow(w, r)
+					return
+				}
+				cmpAnswer(w, der)
+			})
+			if err != nil || string(answer) != string(der) || len(failed) == 0 || !strings.Contains(failed[0], "Timeout") {
+				t.Fatalf("answer of %d bytes, reported %q, %v", len(answer), failed, err)
+			}
+		})
 	}
 }
 
@@ -158,6 +205,21 @@ func TestWait(t *testing.T) {
 	}
 }
 
+// What was asked for is waited for, and a little longer, not by all the same.
+func TestLater(t *testing.T) {
+	c := &Courier{Min: time.Second, Max: time.Minute}
+	for _, row := range []struct {
+		after  time.Duration
+		jitter float64
+		want   time.Duration
+	}{{0, 0, time.Second}, {0, 1, 1500 * time.Millisecond}, {time.Minute, 0.5, 75 * time.Second}, {time.Hour, 1, time.Hour + 30*time.Second}} {
+		c.Jitter = func() float64 { return row.jitter }
+		if got := c.later(row.after); got != row.want {
+			t.Errorf("later(%v) with %v = %v, want %v", row.after, row.jitter, got, row.want)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	for header, want := range map[string]time.Duration{
@@ -175,7 +237,7 @@ func TestObeysRetryAfter(t *testing.T) {
 	der := answerDER(t)
 	var first time.Time
 	var asked atomic.Int32
-	_, _, err := deliver(t, func(w http.ResponseWriter, _ *http.Request) {
+	_, _, err := deliver(t, patience, func(w http.ResponseWriter, _ *http.Request) {
 		if asked.Add(1) == 1 {
 			first = time.Now()
 			w.Header().Set("Retry-After", "1")
