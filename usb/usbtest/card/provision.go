@@ -24,6 +24,7 @@ const (
 type Profile struct {
 	Label string    // of the token; 32 bytes at most
 	Made  time.Time // goes into TokenInfo; a fixed day if zero
+	PIN   string    // of the user; UserPIN if empty
 }
 
 // Initialise does with commands what these do through OpenSC 0.23, and leaves
@@ -37,6 +38,12 @@ func (c *Card) Initialise(p Profile) error {
 	if p.Label == "" || len(p.Label) > 32 {
 		return fmt.Errorf("card: label %q", p.Label)
 	}
+	if p.PIN == "" {
+		p.PIN = UserPIN
+	}
+	if len(p.PIN) < 4 || len(p.PIN) > pinSize {
+		return fmt.Errorf("card: PIN of %d characters", len(p.PIN))
+	}
 	if p.Made.IsZero() {
 		p.Made = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
@@ -44,7 +51,7 @@ func (c *Card) Initialise(p Profile) error {
 	steps := []step{
 		{insPutData, 0x01e0, []byte{0xff, 0xff, 0x11, 0x3f, 0xff, 0x11, 0x1f, 0xff}},
 		{insPutData, 0x0100 | soReference, pinRecord(SOPIN, SOPUK)},
-		{insPutData, 0x0100 | userReference, pinRecord(UserPIN, UserPUK)},
+		{insPutData, 0x0100 | userReference, pinRecord(p.PIN, UserPUK)},
 	}
 	for _, f := range c.profileFiles(p) {
 		steps = append(steps, f.steps()...)
@@ -102,6 +109,11 @@ func (f profileFile) steps() []step {
 	template = append(template, tlv(0x83, byte(f.id>>8), byte(f.id))...)
 	template = append(template, tlv(0x86, f.access[:]...)...)
 	list = append(list, step{insCreateFile, 0, tlv(0x62, template...)})
+	return append(list, f.updates()...)
+}
+
+// updates writes the content of the current file in pieces.
+func (f profileFile) updates() (list []step) {
 	const piece = 255
 	for at := 0; at < len(f.content); at += piece {
 		list = append(list, step{insUpdateBinary, uint16(at), f.content[at:min(at+piece, len(f.content))]})

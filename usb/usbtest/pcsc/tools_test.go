@@ -262,18 +262,7 @@ func TestCitizen(t *testing.T) {
 	var certificate []byte
 	t.Run("made", func(t *testing.T) {
 		r := Start(t, card.NewToken(newCard(t), path, nil))
-		certificate = r.Citizen("Citizen", func(spki []byte) ([]byte, error) {
-			key, err := x509.ParsePKIXPublicKey(spki)
-			if err != nil {
-				return nil, err
-			}
-			issuer, err := rsa.GenerateKey(rand.Reader, 2048)
-			if err != nil {
-				return nil, err
-			}
-			template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "مریم آزمون"}}
-			return x509.CreateCertificate(rand.Reader, template, template, key, issuer)
-		})
+		certificate = r.Citizen("Citizen", selfMade)
 	})
 	c, err := card.Load(path, nil)
 	if err != nil {
@@ -288,6 +277,53 @@ func TestCitizen(t *testing.T) {
 	}
 	key, _ := list[0].Key()
 	if _, err := s.Sign(t.Context(), key, crypto.SHA256, make([]byte, 32)); err != nil {
+		t.Error(err)
+	}
+}
+
+// selfMade issues a certificate for a key.
+func selfMade(spki []byte) ([]byte, error) {
+	key, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "مریم آزمون"}}
+	return x509.CreateCertificate(rand.Reader, template, template, key, issuer)
+}
+
+// A card that Issue made is one that OpenSC reads and that signs by its certificate's key.
+func TestIssued(t *testing.T) {
+	slow(t)
+	c := newCard(t)
+	var spki []byte
+	certificate, err := c.Issue(card.UserPIN, "Citizen", func(public []byte) ([]byte, error) {
+		spki = public
+		return selfMade(public)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Start(t, card.NewToken(c, "", nil)).open(t)
+	login(t, s)
+	list, err := s.Objects(t.Context())
+	if err != nil || len(list) != 1 || string(list[0].CertificateDER) != string(certificate) || !list[0].HasPrivate {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	public, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("anything"))
+	key, _ := list[0].Key()
+	sig, err := s.Sign(t.Context(), key, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rsa.VerifyPKCS1v15(public.(*rsa.PublicKey), crypto.SHA256, digest[:], sig); err != nil {
 		t.Error(err)
 	}
 }
