@@ -26,7 +26,8 @@ type Device struct {
 	TitleFa string
 	Note    string
 
-	Token       *SoftToken        // nil: no token, only a plug
+	Token       *SoftToken        // nil: no SoftHSM token
+	Card        *Card             // nil: no virtual card
 	Person      cmptest.Person    // the holder
 	Certificate *x509.Certificate // nil: none
 	KeyID       []byte            // CKA_ID of the first key pair
@@ -46,6 +47,8 @@ type Place struct {
 	Kioskd config.Kioskd
 	Tokend config.Tokend
 	Syncd  config.Syncd // its CA URL is filled in by the World
+
+	site string // folder of an appliance's files, see ProvisionSite
 }
 
 // Device returns the device of a kind, nil if the place has none.
@@ -67,7 +70,12 @@ func (p *Place) Path(elem ...string) string {
 func (p *Place) TrustFile() string { return p.Path("pki", "receipt-keys.json") }
 
 // ConfigFile is the configuration of one of the programs.
-func (p *Place) ConfigFile(program string) string { return p.Path("etc", program+".json") }
+func (p *Place) ConfigFile(program string) string {
+	if p.site != "" {
+		return filepath.Join(p.site, program+".json")
+	}
+	return p.Path("etc", program+".json")
+}
 
 // LogFile is what a program wrote.
 func (p *Place) LogFile(program string) string { return p.Path("log", program+".log") }

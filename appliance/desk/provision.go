@@ -25,6 +25,7 @@ import (
 	"mohr.internal/kiosk/cmp/cmptest"
 	"mohr.internal/kiosk/profile"
 	"mohr.internal/kiosk/receipt"
+	"mohr.internal/usb/usbtest/card"
 )
 
 // The office and the kiosk of every Place.
@@ -44,6 +45,7 @@ type Options struct {
 	Language string      // first language of the screens; "" means "fa"
 	RSA      bool        // RSA-2048 for the CA's own keys, as in the field; otherwise P-256, which is fast
 	Module   string      // PKCS#11 module; "" means SoftHSM
+	Cards    bool        // virtual cards with RSA-2048 keys in place of SoftHSM tokens, for a Site
 
 	// Profile changes the profile before it is signed.
 	Profile func(*profile.Profile)
@@ -55,6 +57,28 @@ type Options struct {
 
 // Provision makes a Place in o.Dir: PKI, tokens, keys, signed profile, an empty journal and configuration files.
 func Provision(ctx context.Context, o Options) (*Place, error) {
+	p, err := found(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	p.configure(o)
+	if o.Kioskd != nil {
+		o.Kioskd(&p.Kioskd)
+	}
+	if err := p.shift(0); err != nil {
+		return nil, err
+	}
+	if err := makeJournal(p.Kioskd.Journal); err != nil {
+		return nil, err
+	}
+	if err := p.writeConfig("kioskd", &p.Kioskd); err != nil {
+		return nil, err
+	}
+	return p, p.writeConfig("tokend", &p.Tokend)
+}
+
+// found makes all of a Place that is the same wherever its kiosk stands, and sets what o leaves open.
+func found(ctx context.Context, o *Options) (*Place, error) {
 	if o.Dir == "" || o.Time.IsZero() {
 		return nil, errors.New("desk: provision: no folder or no time given")
 	}
@@ -86,36 +110,27 @@ func Provision(ctx context.Context, o Options) (*Place, error) {
 	if p.PKI, err = cmptest.New(cmptest.Options{Time: o.Time, Seed: "desk", RSA: o.RSA}); err != nil {
 		return nil, fmt.Errorf("desk: provision: %w", err)
 	}
-	if err := p.makeDevices(ctx, o); err != nil {
+	if err := p.makeDevices(ctx, *o); err != nil {
 		return nil, err
 	}
 	if err := p.PKI.Write(p.Path("pki"), o.Time); err != nil { // after the devices: the CRL knows the revoked
 		return nil, fmt.Errorf("desk: provision: %w", err)
 	}
-	if err := p.makeKeys(o.Time); err != nil {
+	if err := errors.Join(p.makeKeys(o.Time), p.makeProfile(*o)); err != nil {
 		return nil, err
 	}
-	if err := p.makeProfile(o); err != nil {
-		return nil, err
-	}
-	p.configure(o)
-	if o.Kioskd != nil {
-		o.Kioskd(&p.Kioskd)
-	}
-	if err := p.shift(0); err != nil {
-		return nil, err
-	}
-	j, err := journal.Create(p.Kioskd.Journal.Dir, journal.Options{SegmentBytes: p.Kioskd.Journal.SegmentBytes, Segments: p.Kioskd.Journal.Segments})
+	return p, nil
+}
+
+func makeJournal(c config.Journal) error {
+	j, err := journal.Create(c.Dir, journal.Options{SegmentBytes: c.SegmentBytes, Segments: c.Segments})
 	if err != nil {
-		return nil, fmt.Errorf("desk: provision: %w", err)
+		return fmt.Errorf("desk: provision: %w", err)
 	}
 	if err := j.Close(); err != nil {
-		return nil, fmt.Errorf("desk: provision: %w", err)
+		return fmt.Errorf("desk: provision: %w", err)
 	}
-	if err := p.writeConfig("kioskd", &p.Kioskd); err != nil {
-		return nil, err
-	}
-	return p, p.writeConfig("tokend", &p.Tokend)
+	return nil
 }
 
 // makeDevices makes all tokens at the same time: the key generation inside them is what takes long.
@@ -132,7 +147,11 @@ func (p *Place) makeDevices(ctx context.Context, o Options) error {
 		if k.pin == "" {
 			continue
 		}
-		d.Token = &SoftToken{Dir: p.Path("tokens", string(name)), Module: o.Module, Label: "mohr-" + string(name), PIN: k.pin}
+		if o.Cards {
+			d.Card = &Card{State: p.Path("tokens", string(name)+".card"), Label: "mohr-" + string(name), PIN: k.pin}
+		} else {
+			d.Token = &SoftToken{Dir: p.Path("tokens", string(name)), Module: o.Module, Label: "mohr-" + string(name), PIN: k.pin}
+		}
 		wait.Go(func() { errs[i] = p.makeToken(ctx, d, k) })
 	}
 	wait.Wait()
@@ -140,45 +159,36 @@ func (p *Place) makeDevices(ctx context.Context, o Options) error {
 }
 
 func (p *Place) makeToken(ctx context.Context, d *Device, k kind) error {
-	if err := d.Token.create(ctx); err != nil {
-		return err
+	d.Person = k.person()
+	bare := k.keyType == "none"
+	if !bare {
+		d.KeyID = []byte{card.IssuedID}
 	}
-	if k.keyType == "none" {
-		return nil
+	issue := func(spki []byte) ([]byte, error) { return p.issue(d, k, spki) }
+	switch {
+	case d.Card != nil && bare:
+		return d.Card.make("", nil)
+	case d.Card != nil && k.keyType != "" || d.Card != nil && d.Kind == LowTries:
+		return fmt.Errorf("desk: token %s cannot be a virtual card", d.Kind)
+	case d.Card != nil:
+		return d.Card.make(d.Person.CommonName(), issue)
+	}
+	if err := d.Token.create(ctx); err != nil || bare {
+		return err
 	}
 	keyType := k.keyType
 	if keyType == "" {
 		keyType = "rsa:2048"
 	}
-	d.KeyID = []byte{0x01}
 	spki, err := d.Token.generate(ctx, d.KeyID, "first key", keyType)
 	if err != nil {
 		return err
 	}
-	key, err := x509.ParsePKIXPublicKey(spki)
+	certificate, err := issue(spki)
 	if err != nil {
-		return fmt.Errorf("desk: token %s: %w", d.Kind, err)
+		return err
 	}
-	issue := p.PKI.Citizen
-	d.Person = k.options.Person
-	switch {
-	case d.Person.Family != "":
-	case k.officer:
-		d.Person = cmptest.Officer
-	case k.options.MissingTitle:
-		d.Person = cmptest.Staff
-	case k.options.ForeignNational:
-		d.Person = cmptest.ForeignNational
-	default:
-		d.Person = cmptest.Citizen
-	}
-	if k.officer {
-		issue = p.PKI.Officer
-	}
-	if d.Certificate, err = issue(key, k.options); err != nil {
-		return fmt.Errorf("desk: token %s: %w", d.Kind, err)
-	}
-	if err := d.Token.write(ctx, d.KeyID, d.Person.CommonName(), d.Certificate.Raw); err != nil {
+	if err := d.Token.write(ctx, d.KeyID, d.Person.CommonName(), certificate); err != nil {
 		return err
 	}
 	if d.Kind == LowTries {
@@ -188,6 +198,38 @@ func (p *Place) makeToken(ctx context.Context, d *Device, k kind) error {
 		}
 	}
 	return nil
+}
+
+// person is the holder of a device.
+func (k kind) person() cmptest.Person {
+	switch {
+	case k.keyType == "none" || k.options.Person.Family != "":
+		return k.options.Person
+	case k.officer:
+		return cmptest.Officer
+	case k.options.MissingTitle:
+		return cmptest.Staff
+	case k.options.ForeignNational:
+		return cmptest.ForeignNational
+	default:
+		return cmptest.Citizen
+	}
+}
+
+// issue makes the certificate of a device for its public key.
+func (p *Place) issue(d *Device, k kind, spki []byte) ([]byte, error) {
+	key, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, fmt.Errorf("desk: token %s: %w", d.Kind, err)
+	}
+	by := p.PKI.Citizen
+	if k.officer {
+		by = p.PKI.Officer
+	}
+	if d.Certificate, err = by(key, k.options); err != nil {
+		return nil, fmt.Errorf("desk: token %s: %w", d.Kind, err)
+	}
+	return d.Certificate.Raw, nil
 }
 
 // makeKeys makes the kiosk's own keys and tells the world which receipts to trust.
