@@ -17,6 +17,7 @@
 //
 //	journal      two-copy, hash-chained record log
 //	config       one strict file per program
+//	program      flags, log file, waiting and memory figures, the same for all
 //	strictjson   JSON without surprises
 //	tokenlink    both ends of tokend's socket
 //	outboxlink   both ends of kioskd's socket for syncd

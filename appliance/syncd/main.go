@@ -9,22 +9,23 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"mohr.internal/appliance/carrier"
 	"mohr.internal/appliance/config"
+	"mohr.internal/appliance/program"
 )
 
-const usage = `usage: syncd -config FILE
+const usage = `usage: syncd -config FILE [-appliance] [-log FILE]
 
 Delivers what kioskd has stored to the CA, and its journal to the fleet if there
 is one. FILE is JSON:
   {"outbox": SOCKET, "ca": {"url": URL}, "timeouts": {...}, "backoff": {...},
    "fleet": {"socket": SOCKET, "kiosk": ID, "urls": [...], "recheck": "5m", ...}}
-`
+` + program.Usage
 
 func main() {
 	if err := run(); err != nil {
@@ -35,18 +36,26 @@ func main() {
 
 func run() error {
 	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), usage) }
-	path := flag.String("config", "", "configuration file")
+	var flags program.Flags
+	flags.Add(flag.CommandLine)
 	flag.Parse()
-	if *path == "" || flag.NArg() > 0 {
+	if flags.Config == "" || flag.NArg() > 0 {
 		flag.Usage()
 		return errors.New("want -config FILE and nothing else")
 	}
-	c, err := config.LoadSyncd(*path)
+	log, err := flags.Logger(os.Stderr)
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	c, err := program.Load(ctx, &flags, config.LoadSyncd, log)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	go program.LogMemoryEvery(ctx, log, time.Minute)
 	return carrier.Run(ctx, c, log)
 }
