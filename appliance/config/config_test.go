@@ -27,6 +27,11 @@ func TestLoad(t *testing.T) {
 	if k.IdleTimeout.Std() != 90*time.Second || k.Panel.Width != 800 || k.Kiosk.Number != 7 {
 		t.Errorf("kioskd: %+v", k)
 	}
+	fb := strings.Replace(fixture(t, "kioskd.json"), `"kind": "socket", "path": "/run/mohr/panel.sock", "width": 800, "height": 480`,
+		`"kind": "framebuffer", "path": "/dev/fb0", "keypad": {"port": "1-1.2"}`, 1)
+	if k, err = ParseKioskd([]byte(fb)); err != nil || k.Panel.Keypad.Port != "1-1.2" {
+		t.Errorf("framebuffer: %+v, %v", k, err)
+	}
 	s, err := LoadSyncd("testdata/syncd.json")
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +86,7 @@ func TestBadKey(t *testing.T) {
 		"tokend.json": func(b []byte) error { _, err := ParseTokend(b); return err },
 	}
 	long := "/" + strings.Repeat("x", 107)
+	const socketPanel = `"kind": "socket", "path": "/run/mohr/panel.sock", "width": 800, "height": 480`
 	for _, tt := range []struct{ file, old, new, key string }{
 		{"kioskd.json", `"/perm",`, `"perm",`, "perm"},
 		{"kioskd.json", `"/perm",`, `"/perm/../x",`, "perm"},
@@ -94,7 +100,13 @@ func TestBadKey(t *testing.T) {
 		{"kioskd.json", `"segments": 16`, `"segments": 0`, "journal.segments"},
 		{"kioskd.json", `"segments": 16`, `"segment": 16`, "journal.segment"},
 		{"kioskd.json", `/run/mohr/tokend.sock`, long, "tokend"},
-		{"kioskd.json", `"socket"`, `"framebuffer"`, "panel.kind"},
+		{"kioskd.json", `"socket"`, `"window"`, "panel.kind"},
+		{"kioskd.json", `"socket"`, `"framebuffer"`, "panel.width"},
+		{"kioskd.json", `"height": 480`, `"height": 480, "keypad": {"port": "1-3"}`, "panel.keypad"},
+		{"kioskd.json", socketPanel, `"kind": "framebuffer", "path": "fb0"`, "panel.path"},
+		{"kioskd.json", socketPanel, `"kind": "framebuffer", "path": "/dev/fb0", "keypad": {"port": "1-0"}`, "panel.keypad.port"},
+		{"kioskd.json", socketPanel, `"kind": "framebuffer", "path": "/dev/fb0", "keypad": {"port": "usb1"}`, "panel.keypad.port"},
+		{"kioskd.json", socketPanel, `"kind": "framebuffer", "path": "/dev/fb0", "keypad": {"port": "1-1.` + strings.Repeat("1.", 20) + `1"}`, "panel.keypad.port"},
 		{"kioskd.json", `800`, `319`, "panel.width"},
 		{"kioskd.json", `480`, `4321`, "panel.height"},
 		{"kioskd.json", `"number": 7`, `"number": 0`, "kiosk.number"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"regexp"
 	"strings"
 	"time"
 )
@@ -34,13 +35,20 @@ type Journal struct {
 	Segments     int    `json:"segments"`
 }
 
-// Panel names the display. Kind "socket" is the only one so far: a Unix socket
-// that kioskd dials; the other end draws the pixels.
+// Panel names the display. Kind "socket" is a Unix socket that kioskd dials; the
+// other end draws the pixels and has the keys. Kind "framebuffer" is a device like
+// /dev/fb0, whose driver says how large it is, with a USB keypad.
 type Panel struct {
-	Kind   string `json:"kind"`
-	Path   string `json:"path"`
-	Width  int    `json:"width"`
-	Height int    `json:"height"`
+	Kind   string  `json:"kind"`
+	Path   string  `json:"path"`
+	Width  int     `json:"width,omitempty"`  // only with "socket", and then required
+	Height int     `json:"height,omitempty"` // likewise
+	Keypad *Keypad `json:"keypad,omitempty"` // optional, only with "framebuffer"
+}
+
+// Keypad is the one USB port whose keyboard is listened to.
+type Keypad struct {
+	Port string `json:"port"` // sysfs name, like "1-3" or "1-1.2"
 }
 
 // Profile names the country and CA rules, their detached Ed25519 signature and
@@ -112,10 +120,7 @@ func (k *Kioskd) Validate() error {
 	c.within("journal.segments", int64(k.Journal.Segments), 1, 65536)
 	c.socket("tokend", k.Tokend)
 	c.socket("outbox", k.Outbox)
-	c.oneOf("panel.kind", k.Panel.Kind, "socket")
-	c.socket("panel.path", k.Panel.Path)
-	c.within("panel.width", int64(k.Panel.Width), 320, 7680)
-	c.within("panel.height", int64(k.Panel.Height), 240, 4320)
+	k.Panel.check(&c)
 	c.path("profile.file", k.Profile.File)
 	c.path("profile.signature", k.Profile.Signature)
 	c.path("profile.publisher_key", k.Profile.PublisherKey)
@@ -139,6 +144,29 @@ func (k *Kioskd) Validate() error {
 	k.Clock.check(&c)
 	c.oneOf("language", k.Language, "fa", "en")
 	return c.err()
+}
+
+var usbPort = regexp.MustCompile(`^[1-9][0-9]*-[1-9][0-9]*(\.[1-9][0-9]*)*$`)
+
+func (p Panel) check(c *checker) {
+	c.oneOf("panel.kind", p.Kind, "socket", "framebuffer")
+	if p.Kind == "framebuffer" {
+		c.path("panel.path", p.Path)
+		if p.Width != 0 || p.Height != 0 {
+			c.bad("panel.width", "only allowed with panel.kind \"socket\": a framebuffer's driver says its size")
+		}
+	} else {
+		c.socket("panel.path", p.Path)
+		c.within("panel.width", int64(p.Width), 320, 7680)
+		c.within("panel.height", int64(p.Height), 240, 4320)
+	}
+	switch {
+	case p.Keypad == nil:
+	case p.Kind != "framebuffer":
+		c.bad("panel.keypad", "only allowed with panel.kind \"framebuffer\"")
+	case len(p.Keypad.Port) > 32 || !usbPort.MatchString(p.Keypad.Port):
+		c.bad("panel.keypad.port", "%.40q is not the sysfs name of a USB port, like \"1-3\" or \"1-1.2\"", p.Keypad.Port)
+	}
 }
 
 func (k Clock) check(c *checker) {
