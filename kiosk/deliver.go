@@ -45,6 +45,7 @@ func (k *Kiosk) receipt(n Renewal, state receipt.State) (text string, seq uint64
 		Request: sha256.Sum256(n.Request), Seq: k.Ledger.nextReceipt(), Kiosk: k.Number,
 	}
 	copy(r.OldCert[:], n.OldCert)
+	r.HeadSeq, r.Head = k.Ledger.checkpoint()
 	signed, err := r.Sign(k.Keys.Receipt, k.Rand)
 	if err != nil {
 		return "", 0, err

@@ -17,7 +17,8 @@ type Journal interface {
 	Append(payload []byte) (seq uint64, err error)
 	Read(seq uint64) ([]byte, error) // from disk, not from memory
 	Replay(fn func(seq uint64, payload []byte) error) error
-	Free() int64 // room left, in bytes
+	Head() (seq uint64, hash [32]byte) // the last record; its hash covers all before
+	Free() int64                       // room left, in bytes
 }
 
 // How well the time is known, in the words of the receipt.
@@ -288,6 +289,15 @@ func (l *Ledger) nextReceipt() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.receiptSeq + 1
+}
+
+// checkpoint is the journal's last record now, for a receipt. Whoever takes away
+// what is in the journal up to it cannot take it out of the receipt, too.
+func (l *Ledger) checkpoint() (seq uint64, hash [16]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq, all := l.journal.Head()
+	return seq, [16]byte(all[:16])
 }
 
 // openFor is the renewal of this certificate, or the one that this certificate came

@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"mohr.internal/appliance/journal"
 	"mohr.internal/appliance/vault"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/audit"
@@ -21,7 +22,7 @@ import (
 	"mohr.internal/kiosk/receipt"
 )
 
-const auditHelp = `usage: mohrctl audit -key FILE [-profile FILE -publisher FILE -trust FILE] [-q] FOLDER
+const auditHelp = `usage: mohrctl audit -key FILE [-profile FILE -publisher FILE] [-trust FILE] [-receipt TEXT] [-q] FOLDER
 
 Reads the journal in FOLDER, sealed by the storage key in FILE, without changing
 it, prints one line a record, and checks hash chain, records and changes of state. With the signed profile
@@ -29,7 +30,14 @@ it, prints one line a record, and checks hash chain, records and changes of stat
 publisher's public key (PEM) and the list of receipt keys (JSON) it verifies every
 request, attestation, receipt and certificate too. It may run beside the kiosk.
 
+With the text of a receipt that somebody has brought (- reads it from standard
+input) and the list of receipt keys it says whether this journal is the one, and
+all of the one, that the receipt was given from. A card that forgot what it had
+acknowledged, or was put back from a copy, is found by this and by nothing else
+at the kiosk.
+
   mohrctl audit -q -key keys/storage.key -profile etc/profile.json -publisher etc/publisher.pem -trust receipt-keys.json perm/journal
+  zbarimg -q --raw receipt.png | mohrctl audit -q -key keys/storage.key -trust receipt-keys.json -receipt - perm/journal
 
 `
 
@@ -39,11 +47,12 @@ func auditCommand(_ context.Context, args []string) error {
 	profileFile := f.String("profile", "", "signed profile")
 	publisher := f.String("publisher", "", "publisher's public key")
 	trust := f.String("trust", "", "list of receipt keys")
+	brought := f.String("receipt", "", "text of a receipt that somebody has brought")
 	quiet := f.Bool("q", false, "print only what was found, and the sums")
 	if done, err := parse(f, args, 1); done || err != nil {
 		return err
 	}
-	if f.NArg() != 1 || *key == "" || (*profileFile == "") != (*publisher == "") || (*profileFile == "") != (*trust == "") {
+	if f.NArg() != 1 || *key == "" || (*profileFile == "") != (*publisher == "") || (*profileFile != "" || *brought != "") != (*trust != "") {
 		f.Usage()
 		return errUsage
 	}
@@ -55,6 +64,10 @@ func auditCommand(_ context.Context, args []string) error {
 		}
 		auditor = audit.New(options)
 	}
+	given, text, err := broughtReceipt(*trust, *brought)
+	if err != nil {
+		return err
+	}
 	j, err := openJournal(f.Arg(0), *key)
 	if err != nil {
 		return err
@@ -64,28 +77,34 @@ func auditCommand(_ context.Context, args []string) error {
 	if *quiet {
 		lines = io.Discard
 	}
-	count, err := readRecords(j, lines, auditor)
+	var chain audit.Chain
+	count, err := readRecords(j, lines, auditor, &chain)
 	if err != nil {
 		return err
 	}
 	seq, head := j.Head()
 	fmt.Printf("records: %d\nhead: %d %x\n", count, seq, head)
-	return errors.Join(findings(auditor), damage(j))
+	err = errors.Join(findings(auditor), damage(j))
+	if text != "" {
+		err = errors.Join(err, held(&chain, given, text))
+	}
+	return err
 }
 
 // readRecords prints and examines every record, and replays them as the kiosk does.
-func readRecords(j *vault.Journal, lines io.Writer, auditor *audit.Auditor) (count int, err error) {
+func readRecords(j *vault.Journal, lines io.Writer, auditor *audit.Auditor, chain *audit.Chain) (count int, err error) {
 	w := tabwriter.NewWriter(lines, 0, 0, 2, ' ', 0)
-	err = j.Replay(func(seq uint64, payload []byte) error {
-		record, err := kiosk.ParseRecord(payload)
+	err = j.Records(func(r journal.Record) error {
+		record, err := kiosk.ParseRecord(r.Payload)
 		if err != nil {
-			return fmt.Errorf("record %d: %w", seq, err)
+			return fmt.Errorf("record %d: %w", r.Seq, err)
 		}
 		count++
+		chain.Add(r.Seq, r.Hash, record.Receipt)
 		if auditor != nil {
-			auditor.Record(seq, record)
+			auditor.Record(r.Seq, r.Hash, record)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%.8s\t%s\t%s\n", seq, time.Unix(record.Time, 0).UTC().Format(time.RFC3339), record.Clock,
+		fmt.Fprintf(w, "%d\t%s\t%s\t%.8s\t%s\t%s\n", r.Seq, time.Unix(record.Time, 0).UTC().Format(time.RFC3339), record.Clock,
 			record.Renewal, record.State+record.Event, record.Rule)
 		return nil
 	})
@@ -94,6 +113,39 @@ func readRecords(j *vault.Journal, lines io.Writer, auditor *audit.Auditor) (cou
 	}
 	_, err = kiosk.OpenLedger(j, nil)
 	return count, err
+}
+
+// broughtReceipt verifies the text of a receipt; "" is none, "-" standard input.
+func broughtReceipt(trustFile, text string) (receipt.Receipt, string, error) {
+	if text == "" {
+		return receipt.Receipt{}, "", nil
+	}
+	if text == "-" {
+		b, err := io.ReadAll(io.LimitReader(os.Stdin, maxReceipt+1))
+		if err != nil {
+			return receipt.Receipt{}, "", err
+		}
+		text = string(b)
+	}
+	given, _, text, err := verifyReceipt(trustFile, text)
+	return given, text, err
+}
+
+// held says whether the journal has the receipt that somebody brought.
+func held(chain *audit.Chain, given receipt.Receipt, text string) error {
+	fmt.Printf("receipt: %v, tracking number %s, number %d of kiosk %d, checkpoint at record %d\n",
+		given.State, receipt.FormatTracking(given.Tracking), given.Seq, given.Kiosk, given.HeadSeq)
+	seq, err := chain.Holds(given, text)
+	var m *audit.Mismatch
+	if errors.As(err, &m) && m.Lost > 0 {
+		return fmt.Errorf("NOT ALL OF THIS KIOSK'S JOURNAL: %w: at least %d records are missing; the card forgot what it had acknowledged, "+
+			"or an older copy was put back: take no new applicants here, and ask the CA about the tracking number", err, m.Lost)
+	}
+	if err != nil {
+		return fmt.Errorf("NOT THE JOURNAL OF THIS RECEIPT: %w", err)
+	}
+	fmt.Printf("receipt: record %d of this journal\n", seq)
+	return nil
 }
 
 // findings prints what the auditor found. Only notes are no error.

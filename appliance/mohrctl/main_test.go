@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) {
 		if err := errors.Join(writeReceipt(env.WorkDir), writeAge(env.WorkDir)); err != nil {
 			return err
 		}
-		return writeJournal(env.WorkDir)
+		return errors.Join(writeJournal(env.WorkDir), writeReceipted(env.WorkDir))
 	}})
 }
 

@@ -63,8 +63,11 @@ func runCommand(ctx context.Context, args []string) error {
 	page := desk.NewPage(desk.PageOptions{
 		Glass: world.Glass, Bench: world, Log: world.Log, Logger: logger,
 		Verify: func(text string) (string, error) {
-			report, err := verifyReceipt(place.TrustFile(), text)
-			return reportText(report, "en"), err
+			given, by, _, err := verifyReceipt(place.TrustFile(), text)
+			if err != nil {
+				return "", err
+			}
+			return reportText(given.Report(by), "en"), nil
 		},
 	})
 	return page.Serve(ctx, *port, func(url string) {

@@ -43,37 +43,41 @@ func verifyCommand(_ context.Context, args []string) error {
 		}
 		text = string(b)
 	}
-	report, err := verifyReceipt(*trust, text)
+	given, by, _, err := verifyReceipt(*trust, text)
 	if err != nil {
 		return err
 	}
-	fmt.Print(reportText(report, *lang))
+	fmt.Print(reportText(given.Report(by), *lang))
 	return nil
 }
 
-// verifyReceipt holds the text of a receipt against a file of keys.
-func verifyReceipt(trustFile, text string) (receipt.Report, error) {
+// verifyReceipt holds the text of a receipt against a file of keys, and gives the
+// text back without the line's end.
+func verifyReceipt(trustFile, text string) (given receipt.Receipt, by receipt.Key, trimmed string, err error) {
+	fail := func(err error) (receipt.Receipt, receipt.Key, string, error) {
+		return receipt.Receipt{}, receipt.Key{}, "", err
+	}
 	b, err := os.ReadFile(trustFile)
 	if err != nil {
-		return receipt.Report{}, err
+		return fail(err)
 	}
 	list, err := receipt.ParseTrustList(b)
 	if err != nil {
-		return receipt.Report{}, err
+		return fail(err)
 	}
 	text = strings.TrimRight(text, "\r\n")
 	if len(text) > maxReceipt {
-		return receipt.Report{}, fmt.Errorf("receipt of over %d characters", maxReceipt)
+		return fail(fmt.Errorf("receipt of over %d characters", maxReceipt))
 	}
-	r, key, err := list.Verify(text)
+	given, by, err = list.Verify(text)
 	if err != nil {
 		var refusal *receipt.Refusal
 		if errors.As(err, &refusal) {
-			return receipt.Report{}, fmt.Errorf("NOT A VALID RECEIPT: %w", err)
+			err = fmt.Errorf("NOT A VALID RECEIPT: %w", err)
 		}
-		return receipt.Report{}, err
+		return fail(err)
 	}
-	return r.Report(key), nil
+	return given, by, text, nil
 }
 
 func reportText(r receipt.Report, lang string) string {

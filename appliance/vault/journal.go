@@ -36,12 +36,17 @@ func (j *Journal) Read(seq uint64) ([]byte, error) {
 
 // Replay opens all records in order.
 func (j *Journal) Replay(fn func(seq uint64, payload []byte) error) error {
-	return j.Journal.Replay(1, func(r journal.Record) error {
-		payload, err := j.open(r)
-		if err != nil {
+	return j.Records(func(r journal.Record) error { return fn(r.Seq, r.Payload) })
+}
+
+// Records is Replay with the hashes. They are over the sealed payloads; the payloads
+// that fn gets are open.
+func (j *Journal) Records(fn func(r journal.Record) error) error {
+	return j.Journal.Replay(1, func(r journal.Record) (err error) {
+		if r.Payload, err = j.open(r); err != nil {
 			return err
 		}
-		return fn(r.Seq, payload)
+		return fn(r)
 	})
 }
 

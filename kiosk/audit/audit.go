@@ -30,7 +30,7 @@ const (
 	RuleTwice       = "AUDIT-TWICE"       // two different requests for one renewal
 	RuleAttestation = "AUDIT-ATTESTATION" // the attestation does not verify, or is about another request
 	RuleEvidence    = "AUDIT-EVIDENCE"    // the sealed evidence is not the attested one
-	RuleReceipt     = "AUDIT-RECEIPT"     // a receipt does not verify, or says more than the journal holds
+	RuleReceipt     = "AUDIT-RECEIPT"     // a receipt does not verify, or says more than the journal holds; see RuleHead, too
 	RuleGap         = "AUDIT-GAP"         // receipt numbers do not rise by one
 	RuleCertificate = "AUDIT-CERT"        // an issued certificate is not for the request, or does not chain
 	RulePIN         = "AUDIT-PIN"         // two PIN tries without a result between them
@@ -83,6 +83,7 @@ func (r Report) Failed() int {
 type Auditor struct {
 	options  Options
 	report   Report
+	held     Chain
 	renewals map[kiosk.RenewalID]*renewal
 	receipts uint64 // number of the last receipt
 	time     int64  // of the last record
@@ -92,6 +93,7 @@ type Auditor struct {
 type renewal struct {
 	evidence  [32]byte // of the last sealed evidence
 	request   *[32]byte
+	stored    uint64 // record of the request
 	publicKey []byte
 	trying    bool // a PIN try has no result yet
 }
@@ -101,9 +103,10 @@ func New(o Options) *Auditor {
 	return &Auditor{options: o, renewals: map[kiosk.RenewalID]*renewal{}}
 }
 
-// Record examines the next record.
-func (a *Auditor) Record(seq uint64, r kiosk.Record) {
+// Record examines the next record; hash is the journal's, over it and all before.
+func (a *Auditor) Record(seq uint64, hash [32]byte, r kiosk.Record) {
 	a.report.Records++
+	a.held.Add(seq, hash, r.Receipt)
 	find := func(rule, format string, args ...any) {
 		a.report.Findings = append(a.report.Findings, Finding{seq, r.Renewal, rule, fmt.Sprintf(format, args...)})
 	}
@@ -124,6 +127,7 @@ func (a *Auditor) Record(seq uint64, r kiosk.Record) {
 		n.evidence = sha256.Sum256(r.Sealed)
 	}
 	if r.Request != nil {
+		n.stored = seq
 		a.request(n, r, find)
 	}
 	if r.Certificate != nil {
@@ -134,9 +138,7 @@ func (a *Auditor) Record(seq uint64, r kiosk.Record) {
 	}
 	if r.Receipt != "" {
 		a.report.Receipts++
-		if err := a.receipt(n, r); err != nil {
-			find(RuleReceipt, "%v", err)
-		}
+		a.receipt(seq, n, r, find)
 		if r.ReceiptSeq != a.receipts+1 {
 			find(RuleGap, "receipt %d follows %d", r.ReceiptSeq, a.receipts)
 		}
@@ -244,22 +246,28 @@ func (a *Auditor) certificate(n *renewal, r kiosk.Record) error {
 	return a.chain(cert, time.Unix(r.Time, 0))
 }
 
-// receipt holds a receipt against what the journal held when it was given.
-func (a *Auditor) receipt(n *renewal, r kiosk.Record) error {
+// receipt holds a receipt, and the checkpoint in it, against what the journal held
+// when it was given.
+func (a *Auditor) receipt(seq uint64, n *renewal, r kiosk.Record, find func(rule, format string, args ...any)) {
 	given, _, err := a.options.Receipts.Verify(r.Receipt)
 	if err != nil {
-		return err
+		find(RuleReceipt, "%v", err)
+		return
 	}
 	want := map[receipt.State]string{receipt.Recorded: kiosk.Receipted.String(), receipt.Accepted: kiosk.Loaded.String()}
 	switch {
 	case n.request == nil:
-		return errors.New("receipt without a stored request")
+		find(RuleReceipt, "receipt without a stored request")
 	case given.Request != *n.request:
-		return errors.New("receipt for another request")
+		find(RuleReceipt, "receipt for another request")
 	case given.Seq != r.ReceiptSeq:
-		return fmt.Errorf("receipt says number %d, journal %d", given.Seq, r.ReceiptSeq)
+		find(RuleReceipt, "receipt says number %d, journal %d", given.Seq, r.ReceiptSeq)
 	case want[given.State] != r.State:
-		return fmt.Errorf("receipt says %v, journal %s", given.State, r.State)
+		find(RuleReceipt, "receipt says %v, journal %s", given.State, r.State)
+	case given.HeadSeq != 0 && (given.HeadSeq >= seq || given.HeadSeq < n.stored):
+		find(RuleHead, "the checkpoint is record %d, not between the request (%d) and the receipt (%d)", given.HeadSeq, n.stored, seq)
 	}
-	return nil
+	if m := a.held.head(given); m != nil && given.HeadSeq < seq {
+		find(RuleHead, "%s", m.Detail)
+	}
 }

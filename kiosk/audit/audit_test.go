@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -85,8 +86,15 @@ func (o *office) request(t *testing.T, id kiosk.RenewalID, evidence [32]byte) []
 
 func (o *office) receipt(t *testing.T, state receipt.State, request []byte, seq uint64) string {
 	t.Helper()
+	return o.receiptAt(t, state, request, seq, 0, [32]byte{})
+}
+
+// receiptAt is a receipt with a checkpoint.
+func (o *office) receiptAt(t *testing.T, state receipt.State, request []byte, seq uint64, head int, hash [32]byte) string {
+	t.Helper()
 	signed, err := receipt.Receipt{
 		Time: start, Clock: receipt.ClockTrusted, State: state, Tracking: 123456789, Request: sha256.Sum256(request), Seq: seq, Kiosk: 7,
+		HeadSeq: uint64(head), Head: [16]byte(hash[:16]),
 	}.Sign(o.receiptKey, rand.Reader)
 	check(t, err)
 	return signed.Text
@@ -123,10 +131,13 @@ const (
 	atTry, atResult, atEvidence, atSigned, atReceipted, atIssued, atLoaded = 3, 4, 6, 7, 9, 11, 12
 )
 
+// hashOf is the hash of a record in these tests' journal.
+func hashOf(seq int) [32]byte { return sha256.Sum256(fmt.Appendf(nil, "record %d", seq)) }
+
 func audit(o Options, records []kiosk.Record) Report {
 	a := New(o)
 	for i, r := range records {
-		a.Record(uint64(i+1), r)
+		a.Record(uint64(i+1), hashOf(i+1), r)
 	}
 	return a.Report()
 }
@@ -196,6 +207,18 @@ func TestFindings(t *testing.T) {
 			r[atLoaded].Receipt, r[atLoaded].ReceiptSeq = o.receipt(t, receipt.Accepted, r[atSigned].Request, 3), 3
 			return r
 		}, RuleGap},
+		{"checkpoint of another past", func(r []kiosk.Record) []kiosk.Record {
+			r[atReceipted].Receipt = o.receiptAt(t, receipt.Recorded, r[atSigned].Request, 1, atReceipted, hashOf(99))
+			return r
+		}, RuleHead},
+		{"checkpoint from before the request", func(r []kiosk.Record) []kiosk.Record {
+			r[atReceipted].Receipt = o.receiptAt(t, receipt.Recorded, r[atSigned].Request, 1, atSigned, hashOf(atSigned))
+			return r
+		}, RuleHead},
+		{"checkpoint of the receipt itself", func(r []kiosk.Record) []kiosk.Record {
+			r[atReceipted].Receipt = o.receiptAt(t, receipt.Recorded, r[atSigned].Request, 1, atReceipted+1, hashOf(atReceipted+1))
+			return r
+		}, RuleHead},
 		{"certificate for another key", func(r []kiosk.Record) []kiosk.Record {
 			cert, err := o.pki.Twin(o.old, o.oldKey.Public(), start)
 			check(t, err)
