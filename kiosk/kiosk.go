@@ -79,6 +79,12 @@ func (k *Kiosk) idle(ctx context.Context) (Device, error) {
 		if err := k.Ledger.ready(); err != nil {
 			return Device{}, err
 		}
+		if theirs, forked := k.Ledger.Fork(); forked {
+			if err := k.alarm(ctx, theirs, stored); err != nil {
+				return Device{}, err
+			}
+			continue
+		}
 		found, changed := k.presence.look(RoleCitizen)
 		p := page(idlePage)
 		switch {

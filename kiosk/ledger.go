@@ -68,6 +68,7 @@ type Ledger struct {
 	mu         sync.Mutex
 	renewals   map[RenewalID]*Renewal
 	receiptSeq uint64
+	fork       fork
 	failed     error // the journal refused an append; nothing more is promised
 	changed    chan struct{}
 }
@@ -98,6 +99,7 @@ func (l *Ledger) apply(seq uint64, r Record) error {
 		l.receiptSeq = r.ReceiptSeq
 	}
 	if r.Renewal.Zero() {
+		l.fork.apply(r)
 		return nil
 	}
 	n := l.renewals[r.Renewal]
@@ -207,16 +209,19 @@ func (l *Ledger) append(r Record) error {
 			return err
 		}
 	}
-	defer func() {
-		close(l.changed)
-		l.changed = make(chan struct{})
-	}()
+	defer l.wake()
 	seq, err := l.journal.Append(b)
 	if err != nil {
 		l.failed = storeFailure(err)
 		return l.failed
 	}
 	return l.apply(seq, r)
+}
+
+// wake tells who waits for a change; l.mu is held.
+func (l *Ledger) wake() {
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // storeFailure keeps the reason where the journal gives one in words for people.

@@ -38,6 +38,7 @@ type Record struct {
 	Tries       *int     `cbor:"23,keyasint,omitempty"` // PIN tries left, -1 unknown
 	Notes       []string `cbor:"24,keyasint,omitempty"` // rule IDs of warnings in force
 	Signal      string   `cbor:"25,keyasint,omitempty"` // what decided first or later renewal
+	Foreign     *LogEnd  `cbor:"30,keyasint,omitempty"` // end of a log that is not this journal
 }
 
 // Events that are not changes of state.
@@ -55,6 +56,8 @@ const (
 	EventStopped        = "stopped"         // a pick-up or load that ended early; the renewal stays as it was
 	EventStart          = "start"           // the kiosk came up
 	EventHealed         = "healed"          // the journal mended one copy from the other; Notes say where
+	EventFork           = "fork"            // the centre has another log under this kiosk's name; Foreign is its end
+	EventForkCleared    = "fork-cleared"    // an officer left that log behind
 )
 
 const recordVersion = 1
@@ -106,6 +109,9 @@ func ParseRecord(b []byte) (Record, error) {
 		if _, err := ParseState(r.State); err != nil {
 			return Record{}, err
 		}
+	}
+	if (r.Event == EventFork || r.Event == EventForkCleared) != (r.Foreign != nil) || r.Foreign != nil && !r.Renewal.Zero() {
+		return Record{}, fmt.Errorf("kiosk: record has event %q and foreign log %v", r.Event, r.Foreign)
 	}
 	again, err := r.Marshal()
 	if err != nil {

@@ -32,6 +32,10 @@ const (
 	RuleTokenUnsupported = "TOKEN-UNSUPPORTED" // no module drives it
 	RuleTokenProof       = "TOKEN-PROOF"       // the token's signature does not verify
 
+	RuleFleetFork    = "FLEET-FORK"    // the centre's log of this kiosk is not this journal
+	RuleFleetClone   = "FLEET-CLONE"   // and that log still grows
+	RuleFleetOffline = "FLEET-OFFLINE" // the centre cannot be asked how far it is
+
 	RulePINWrong   = "PIN-WRONG"
 	RulePINLength  = "PIN-LENGTH"
 	RulePINOutcome = "PIN-OUTCOME" // nobody can say whether the try counted

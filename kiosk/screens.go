@@ -321,6 +321,34 @@ func troublePage(rule string) page {
 	}
 }
 
+// forkPage is the alarm of a kiosk whose memory card is not the one that the centre
+// knows. theirs is read out to head office.
+func forkPage(id string, theirs LogEnd) page {
+	return func(b *words.Book) display.Screen {
+		s := refusalPage(RuleFleetFork, display.TokenSilent)(b)
+		s.ID, s.Title, s.Facts = "fork", b.Say("fork.title"), append(s.Facts, forkFacts(b, id, theirs)...)
+		s.Choices = []display.Choice{{ID: choiceOK, Label: b.Say("button.officer"), Key: '\n'}}
+		return s
+	}
+}
+
+func forkFacts(b *words.Book, id string, theirs LogEnd) []display.Fact {
+	return []display.Fact{
+		{Label: b.Say("fact.kiosk"), Value: id, LTR: true}, {Label: b.Say("fact.foreign"), Value: theirs.String(), LTR: true},
+	}
+}
+
+// forkClearPage is where an officer says that head office was told.
+func forkClearPage(id string, theirs LogEnd) page {
+	return func(b *words.Book) display.Screen {
+		return display.Screen{
+			ID: "fork-clear", Mood: display.Alarm, Title: b.Say("fork-clear.title"), Lines: []string{b.Say("fork-clear.line")},
+			Facts: forkFacts(b, id, theirs), Token: hint(b, display.TokenKeep),
+			Choices: []display.Choice{{ID: choiceOK, Label: b.Say("button.hold-clear"), Key: '\n', Primary: true, Hold: true}, cancel(b)},
+		}
+	}
+}
+
 // TroublePage is the screen of a kiosk whose ceremony cannot even begin.
 func TroublePage(rule, lang string) display.Screen {
 	b := words.In(lang)
