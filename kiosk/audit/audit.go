@@ -34,6 +34,8 @@ const (
 	RuleGap         = "AUDIT-GAP"         // receipt numbers do not rise by one
 	RuleCertificate = "AUDIT-CERT"        // an issued certificate is not for the request, or does not chain
 	RulePIN         = "AUDIT-PIN"         // two PIN tries without a result between them
+	RuleFork        = "AUDIT-FORK"        // served in spite of the alarm, or cleared what was no alarm, or by nobody
+	NoteFork        = "NOTE-FORK"         // the centre had another log of this kiosk
 	NoteOutcome     = "NOTE-PIN-OUTCOME"  // a PIN try without a result: nobody knows whether it counted
 	NoteClock       = "NOTE-CLOCK"        // the clock went backwards
 )
@@ -55,7 +57,9 @@ type Finding struct {
 }
 
 // Note says whether the finding does not fail the audit.
-func (f Finding) Note() bool { return f.Rule == NoteOutcome || f.Rule == NoteClock }
+func (f Finding) Note() bool {
+	return f.Rule == NoteOutcome || f.Rule == NoteClock || f.Rule == NoteFork
+}
 
 // String is one line for a report.
 func (f Finding) String() string {
@@ -85,8 +89,10 @@ type Auditor struct {
 	report   Report
 	held     Chain
 	renewals map[kiosk.RenewalID]*renewal
-	receipts uint64 // number of the last receipt
-	time     int64  // of the last record
+	receipts uint64        // number of the last receipt
+	time     int64         // of the last record
+	fork     *kiosk.LogEnd // the centre's other log, while that is an alarm
+	begun    int           // renewals since the alarm: one may have been under way
 }
 
 // renewal is what is kept of one renewal between its records.
@@ -96,6 +102,7 @@ type renewal struct {
 	stored    uint64 // record of the request
 	publicKey []byte
 	trying    bool // a PIN try has no result yet
+	elsewhere bool // another kiosk made the request and has the evidence
 }
 
 // New returns an auditor for one journal.
@@ -114,14 +121,15 @@ func (a *Auditor) Record(seq uint64, hash [32]byte, r kiosk.Record) {
 		find(NoteClock, "%d seconds back", a.time-r.Time)
 	}
 	a.time = r.Time
-	if r.Renewal.Zero() {
-		return
-	}
+	a.alarm(r, find)
 	n := a.renewals[r.Renewal]
 	if n == nil {
-		n = &renewal{}
+		n = &renewal{elsewhere: r.State == kiosk.Issued.String()}
 		a.renewals[r.Renewal] = n
-		a.report.Renewals++
+		if !r.Renewal.Zero() { // that is the station, where officers enter PINs
+			a.report.Renewals++
+			a.begin(find)
+		}
 	}
 	if r.Sealed != nil {
 		n.evidence = sha256.Sum256(r.Sealed)
@@ -160,6 +168,37 @@ func (a *Auditor) Record(seq uint64, hash [32]byte, r kiosk.Record) {
 	}
 }
 
+// alarm follows the alarm of a centre that has another log of this kiosk.
+func (a *Auditor) alarm(r kiosk.Record, find func(rule, format string, args ...any)) {
+	switch r.Event {
+	case kiosk.EventFork:
+		find(NoteFork, "it ended at %v", r.Foreign)
+		a.fork, a.begun = r.Foreign, 0
+	case kiosk.EventForkCleared:
+		switch {
+		case a.fork == nil || r.Foreign == nil || *a.fork != *r.Foreign:
+			find(RuleFork, "cleared %v, the alarm was about %v", r.Foreign, a.fork)
+		case len(r.Officer) != sha256.Size:
+			find(RuleFork, "cleared by nobody")
+		}
+		a.fork = nil
+	case kiosk.EventStart:
+		if a.fork != nil {
+			a.begun = 1 // nobody is at the counter
+		}
+	}
+}
+
+// begin counts a renewal under the alarm: whoever was there is served to the end.
+func (a *Auditor) begin(find func(rule, format string, args ...any)) {
+	if a.fork == nil {
+		return
+	}
+	if a.begun++; a.begun > 1 {
+		find(RuleFork, "begun with while the alarm was on")
+	}
+}
+
 // Report is the outcome of all records so far.
 func (a *Auditor) Report() Report { return a.report }
 
@@ -168,6 +207,9 @@ func (a *Auditor) Report() Report { return a.report }
 func (a *Auditor) request(n *renewal, r kiosk.Record, find func(rule, format string, args ...any)) {
 	a.report.Requests++
 	at := time.Unix(r.Time, 0)
+	if m, err := cmp.Parse(r.Request); n.elsewhere && err == nil {
+		at = m.Time() // it was stored elsewhere, and weeks ago
+	}
 	sum := sha256.Sum256(r.Request)
 	if n.request != nil && *n.request != sum {
 		find(RuleTwice, "request %x after %x", sum[:4], n.request[:4])
@@ -197,7 +239,7 @@ func (a *Auditor) request(n *renewal, r kiosk.Record, find func(rule, format str
 		find(RuleAttestation, "%v", err)
 		return
 	}
-	if s.EvidenceHash != n.evidence {
+	if s.EvidenceHash != n.evidence && !n.elsewhere {
 		find(RuleEvidence, "attested %x, journaled %x", s.EvidenceHash[:4], n.evidence[:4])
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,15 @@ func TestGoodJournal(t *testing.T) {
 	}
 }
 
+var (
+	forked   = kiosk.Record{Event: kiosk.EventFork, Foreign: &kiosk.LogEnd{Journal: [8]byte{1}, Seq: 7, Hash: [32]byte{2}}, Time: start.Unix()}
+	clearing = kiosk.Record{Event: kiosk.EventForkCleared, Foreign: forked.Foreign, Officer: make([]byte, sha256.Size), Time: start.Unix()}
+)
+
+func begun(n byte) kiosk.Record {
+	return kiosk.Record{Renewal: kiosk.RenewalID{n}, State: kiosk.TokenRead.String(), Time: start.Unix()}
+}
+
 // Each row breaks one thing, and exactly its rule says so.
 func TestFindings(t *testing.T) {
 	o := newOffice(t)
@@ -238,6 +248,19 @@ func TestFindings(t *testing.T) {
 			return append(r[:atResult+1:atResult+1], kiosk.Record{Renewal: id, Event: kiosk.EventPINResult, Time: start.Unix()})
 		}, RulePIN},
 		{"PIN try cut off", func(r []kiosk.Record) []kiosk.Record { return append(r[:atResult:atResult], r[atResult+1:]...) }, NoteOutcome},
+		{"a certificate that another kiosk got", func(r []kiosk.Record) []kiosk.Record {
+			r[atIssued].Request, r[atIssued].Time = r[atSigned].Request, start.AddDate(0, 2, 0).Unix()
+			r[atLoaded].Receipt, r[atLoaded].ReceiptSeq = o.receipt(t, receipt.Accepted, r[atSigned].Request, 1), 1
+			return append(r[atIssued:], kiosk.Record{Event: kiosk.EventStart, Time: start.Unix()})
+		}, NoteClock},
+		{"the same without a request", func(r []kiosk.Record) []kiosk.Record { return r[atIssued:atLoaded] }, RuleCertificate},
+		{"another log at the centre", func(r []kiosk.Record) []kiosk.Record {
+			return slices.Concat(r[:1], []kiosk.Record{forked}, r[1:], []kiosk.Record{clearing})
+		}, NoteFork},
+		{"PIN of an officer who clears it cut off", func(r []kiosk.Record) []kiosk.Record {
+			return append(r, kiosk.Record{Event: kiosk.EventPINTry, Time: start.Unix()}, kiosk.Record{Event: kiosk.EventStart, Time: start.Unix()})
+		}, NoteOutcome},
+		{"cleared what was no alarm", func(r []kiosk.Record) []kiosk.Record { return append(r, clearing) }, RuleFork},
 		{"clock backwards", func(r []kiosk.Record) []kiosk.Record {
 			r[0].Time += 60
 			return r
@@ -251,6 +274,19 @@ func TestFindings(t *testing.T) {
 			}
 			if note := strings.HasPrefix(tt.rule, "NOTE-"); note != (got.Failed() == 0) {
 				t.Errorf("%d failed", got.Failed())
+			}
+		})
+	}
+	for name, more := range map[string][]kiosk.Record{
+		"cleared by nobody":          {forked, {Event: kiosk.EventForkCleared, Foreign: forked.Foreign, Time: start.Unix()}},
+		"cleared another log":        {forked, {Event: kiosk.EventForkCleared, Foreign: &kiosk.LogEnd{Seq: 8}, Officer: clearing.Officer, Time: start.Unix()}},
+		"began with two":             {forked, begun(7), begun(8)},
+		"began with one after start": {forked, {Event: kiosk.EventStart, Time: start.Unix()}, begun(7)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := audit(o.options, append(o.renewal(t, id, 1), more...))
+			if len(got.Findings) != 2 || got.Findings[0].Rule != NoteFork || got.Findings[1].Rule != RuleFork || got.Failed() != 1 {
+				t.Errorf("findings %v", got.Findings)
 			}
 		})
 	}
