@@ -28,9 +28,17 @@ func newFleet(k *kiosk.Kiosk, s *Storage, log *slog.Logger) (*Fleet, error) {
 	view, err := fleetlog.New(fleetlog.Options{
 		Kiosk: k.ID, Journal: s.Journal.Journal, Open: s.Read, Changed: k.Ledger.Changed,
 		Recipients: k.Profile.Recipients, Key: k.Keys.Receipt, Rand: rand.Reader,
+		Cleared: func() (entry.Head, bool) {
+			theirs, ok := k.Ledger.ForkCleared()
+			return entry.Head(theirs), ok
+		},
 		Forked: func(ours, theirs entry.Head) {
 			log.Error("the centre's log of this kiosk is not our journal: rolled back or cloned", "ours", ours, "theirs", theirs)
+			if err := k.Ledger.Forked(kiosk.LogEnd(theirs)); err != nil { // the ceremony sees it, too
+				log.Error("cannot journal the alarm", "err", err)
+			}
 		},
+		Acknowledged: func(entry.Head) { k.Ledger.Agreed() },
 		Trouble: func(why string) { log.Info("fleet", "trouble", why) },
 	})
 	if err != nil {
