@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"mohr.internal/image"
+	"mohr.internal/image/closure"
+	"mohr.internal/image/runtime"
+)
+
+// runtime collects and checks the C part and packs it.
+func (b *builder) runtime() (string, error) {
+	tree, err := runtime.Collect(b.inst.Arch, b.sysroot)
+	if err != nil {
+		return "", err
+	}
+	b.tree = tree
+	var files []closure.File
+	for _, f := range tree {
+		files = append(files, closure.File{Name: f.Name, Host: f.Host, Link: f.Link})
+	}
+	if err := b.closed(files); err != nil {
+		return "", err
+	}
+	name := filepath.Join(b.dir, b.inst.Name, "runtime_"+b.inst.Arch.Name+".tar")
+	out, err := os.Create(name)
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	if err := tree.WriteTar(out); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d files", len(tree)), out.Close()
+}
+
+func (b *builder) closed(files []closure.File) error {
+	machine := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[b.inst.Arch.Name]
+	problems, err := closure.Check(closure.Target{Machine: machine, Triplet: b.inst.Arch.Triplet, Loader: b.inst.Arch.Loader}, files, runtime.LoadedByName)
+	if err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "\n"))
+	}
+	return nil
+}
+
+// verify unpacks the root that is really in the image and looks at all of it.
+func (b *builder) verify(ctx context.Context, img string) (string, error) {
+	dir, err := os.MkdirTemp(b.dir, "root-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	root := filepath.Join(dir, "root")
+	if _, err := command(ctx, dir, nil, "unsquashfs", "-q", "-n", "-no-xattrs", "-o", fmt.Sprint(image.RootOffset), "-d", root, img); err != nil {
+		return "", err
+	}
+	files, err := walk(root)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name)
+	}
+	if err := b.inst.CheckNames(names, nil); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d files", len(files)), b.closed(files)
+}
+
+func walk(root string) ([]closure.File, error) {
+	var files []closure.File
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		f := closure.File{Name: filepath.ToSlash(rel), Host: name}
+		switch {
+		case d.Type()&fs.ModeSymlink != 0:
+			if f.Link, err = os.Readlink(name); err != nil {
+				return err
+			}
+		case !d.Type().IsRegular():
+			return fmt.Errorf("%s is neither a file nor a link", f.Name)
+		}
+		files = append(files, f)
+		return nil
+	})
+	return files, err
+}

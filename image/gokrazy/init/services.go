@@ -1,0 +1,36 @@
+package main
+
+import "os"
+
+// service is one program that is kept running.
+type service struct {
+	path string
+	args []string
+	dir  string // working directory, made if it can be; else /tmp
+}
+
+// services is the whole list. The system's own come first, but nothing waits for
+// anything: each program copes with the others being late.
+func services() []service {
+	return []service{
+		{path: "/gokrazy/randomd"},
+		{path: "/gokrazy/dhcp"},
+		{path: "/gokrazy/ntp", dir: "/perm/home/ntp"}, // keeps the time of the last shutdown there
+		{path: "/user/tokend", args: []string{"-config", "/perm/mohr/tokend.json"}},
+		{path: "/user/syncd", args: []string{"-config", "/perm/mohr/syncd.json"}},
+		{path: "/user/kioskd", args: []string{"-config", "/perm/mohr/kioskd.json"}},
+	}
+}
+
+// environ is all that a program inherits. TZ because gokrazy copies the building
+// machine's time zone into the image.
+func environ() []string {
+	return []string{"PATH=/user:/gokrazy", "HOME=/tmp", "TMPDIR=/tmp", "TZ=UTC"}
+}
+
+func workdir(s service) string {
+	if s.dir != "" && os.MkdirAll(s.dir, 0o700) == nil {
+		return s.dir
+	}
+	return "/tmp"
+}
