@@ -97,6 +97,10 @@ func TestBadKey(t *testing.T) {
 		{"kioskd.json", `"perm": "/perm",`, `"perm": 1,`, "perm"},
 		{"kioskd.json", `4194304`, `4194305`, "journal.segment_bytes"},
 		{"kioskd.json", `4194304`, `4096`, "journal.segment_bytes"},
+		{"kioskd.json", `4194304`, `262144`, "journal.segment_bytes"},   // a page less than the journal takes
+		{"kioskd.json", `4194304`, `16781312`, "journal.segment_bytes"}, // a page more
+		{"kioskd.json", `"segments": 16`, `"segments": 4097`, "journal.segments"},
+		{"kioskd.json", `"segments": 16`, `"segments": 5`, "journal.segments"}, // no room for a citizen in the last 5 %
 		{"kioskd.json", `"segments": 16`, `"segments": 0`, "journal.segments"},
 		{"kioskd.json", `"segments": 16`, `"segment": 16`, "journal.segment"},
 		{"kioskd.json", `/run/mohr/tokend.sock`, long, "tokend"},

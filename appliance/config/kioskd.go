@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"mohr.internal/appliance/journal/bounds"
 )
 
 // Kioskd is the configuration of the ceremony program.
@@ -31,8 +33,8 @@ type Kioskd struct {
 // is filled with zeros at first start.
 type Journal struct {
 	Dir          string `json:"dir"`
-	SegmentBytes int64  `json:"segment_bytes"` // a multiple of 4096
-	Segments     int    `json:"segments"`
+	SegmentBytes int64  `json:"segment_bytes"` // see package journal/bounds
+	Segments     int    `json:"segments"`      // in each copy
 }
 
 // Panel names the display. Kind "socket" is a Unix socket that kioskd dials; the
@@ -113,11 +115,7 @@ func (k *Kioskd) Validate() error {
 	var c checker
 	c.path("perm", k.Perm)
 	c.path("journal.dir", k.Journal.Dir)
-	c.within("journal.segment_bytes", k.Journal.SegmentBytes, 64<<10, 1<<30)
-	if k.Journal.SegmentBytes%4096 != 0 {
-		c.bad("journal.segment_bytes", "%d is not a multiple of 4096", k.Journal.SegmentBytes)
-	}
-	c.within("journal.segments", int64(k.Journal.Segments), 1, 65536)
+	k.Journal.check(&c)
 	c.socket("tokend", k.Tokend)
 	c.socket("outbox", k.Outbox)
 	k.Panel.check(&c)
@@ -166,6 +164,23 @@ func (p Panel) check(c *checker) {
 		c.bad("panel.keypad", "only allowed with panel.kind \"framebuffer\"")
 	case len(p.Keypad.Port) > 32 || !usbPort.MatchString(p.Keypad.Port):
 		c.bad("panel.keypad.port", "%.40q is not the sysfs name of a USB port, like \"1-3\" or \"1-1.2\"", p.Keypad.Port)
+	}
+}
+
+// check asks the journal's own bounds, and wants room for a citizen in its last 5 %.
+func (j Journal) check(c *checker) {
+	bytes, segments := bounds.Segment(j.SegmentBytes), bounds.Segments(j.Segments)
+	if bytes != nil {
+		c.bad("journal.segment_bytes", "%v", bytes)
+	}
+	if segments != nil {
+		c.bad("journal.segments", "%v", segments)
+	}
+	if bytes != nil || segments != nil {
+		return
+	}
+	if quota := bounds.Quota(j.SegmentBytes, j.Segments); quota < bounds.MinQuota {
+		c.bad("journal.segments", "%d of %d bytes have room for %d bytes of records, want at least %d", j.Segments, j.SegmentBytes, quota, int64(bounds.MinQuota))
 	}
 }
 

@@ -331,7 +331,7 @@ func (p *Place) makeProfile(o Options) error {
 func (p *Place) configure(o Options) {
 	p.Kioskd = config.Kioskd{
 		Perm:    p.Path("perm"),
-		Journal: config.Journal{Dir: p.Path("perm", "journal"), SegmentBytes: 1 << 20, Segments: 4},
+		Journal: config.Journal{Dir: p.Path("perm", "journal"), SegmentBytes: 1 << 20, Segments: 24},
 		Tokend:  p.Path("run", "tokend.sock"),
 		Outbox:  p.Path("run", "outbox.sock"),
 		Panel:   config.Panel{Kind: "socket", Path: p.Path("run", "panel.sock"), Width: o.Size.X, Height: o.Size.Y},

@@ -113,7 +113,7 @@ func (p *Place) settle(o SiteOptions) {
 	at := func(elem ...string) string { return path.Join(append([]string{Perm}, elem...)...) }
 	k := &p.Kioskd
 	k.Perm = Perm
-	k.Journal = config.Journal{Dir: at("journal"), SegmentBytes: 1 << 20, Segments: 8}
+	k.Journal = config.Journal{Dir: at("journal"), SegmentBytes: 1 << 20, Segments: 24}
 	k.Tokend, k.Outbox = "/run/mohr/tokend.sock", "/run/mohr/outbox.sock"
 	k.Panel = config.Panel{Kind: "framebuffer", Path: "/dev/fb0"}
 	k.Profile = config.Profile{File: at("profile.json"), Signature: at("profile.sig"), PublisherKey: at("publisher.pem")}

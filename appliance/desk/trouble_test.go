@@ -354,6 +354,19 @@ func TestPowerCuts(t *testing.T) {
 	}
 }
 
+// smallJournal puts a journal in place that has no room for a citizen; the
+// configuration would not allow one.
+func smallJournal(p *Place) error {
+	if err := os.RemoveAll(p.Kioskd.Journal.Dir); err != nil {
+		return err
+	}
+	j, err := journal.Create(p.Kioskd.Journal.Dir, journal.Options{SegmentBytes: 320 << 10, Segments: 1})
+	if err != nil {
+		return err
+	}
+	return j.Close()
+}
+
 // TestNoJournal starts kiosks that have nothing to write to.
 func TestNoJournal(t *testing.T) {
 	for name, o := range map[string]struct {
@@ -362,7 +375,7 @@ func TestNoJournal(t *testing.T) {
 		rule    string
 	}{
 		"missing": {Options{}, func(p *Place) error { return os.RemoveAll(p.Kioskd.Journal.Dir) }, "STORE-MISSING"},
-		"full":    {Options{Kioskd: func(c *config.Kioskd) { c.Journal.SegmentBytes, c.Journal.Segments = 320<<10, 1 }}, func(*Place) error { return nil }, "STORE-FULL"},
+		"full":    {Options{}, smallJournal, "STORE-FULL"},
 		"damaged": {Options{}, func(p *Place) error { return os.RemoveAll(p.Kioskd.Journal.Dir + "/a") }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"syscall"
+
+	"mohr.internal/appliance/journal/bounds"
 )
 
 // Options say how large a new journal is. Open takes that from the disk.
@@ -35,8 +37,8 @@ func (o Options) geometry() (geometry, error) {
 	if o.Segments == 0 {
 		o.Segments = 8
 	}
-	if o.SegmentBytes%PageSize != 0 || o.SegmentBytes/PageSize > maxSegmentPages {
-		return geometry{}, fmt.Errorf("journal: segment of %d bytes", o.SegmentBytes)
+	if err := bounds.Segment(o.SegmentBytes); err != nil {
+		return geometry{}, fmt.Errorf("journal: bytes in a segment: %w", err)
 	}
 	g := geometry{ID: o.ID, Pages: int(o.SegmentBytes / PageSize), Segments: o.Segments}
 	if g.ID == [8]byte{} {

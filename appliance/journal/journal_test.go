@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"mohr.internal/appliance/journal/bounds"
 )
 
 // payload is what the tests append as record seq: of many sizes, at both
@@ -227,7 +229,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := Create(filepath.Join(dir, "slash")+"/", small); err != nil {
 		t.Errorf("create with a slash behind: %v", err)
 	}
-	for _, o := range []Options{{SegmentBytes: 100}, {SegmentBytes: PageSize}, {SegmentBytes: -PageSize}, {SegmentBytes: 1 << 40}, {Segments: -1}, {Segments: maxSegments + 1}} {
+	for _, o := range []Options{{SegmentBytes: 100}, {SegmentBytes: PageSize}, {SegmentBytes: -PageSize}, {SegmentBytes: 1 << 40}, {Segments: -1}, {Segments: bounds.MaxSegments + 1}} {
 		if _, err := Create(filepath.Join(dir, "x"), o); err == nil {
 			t.Errorf("created with %+v", o)
 		}

@@ -5,19 +5,21 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+
+	"mohr.internal/appliance/journal/bounds"
 )
 
 const (
 	// PageSize is the unit of every write. A change makes every journal in the
 	// field unreadable.
-	PageSize = 4096
+	PageSize = bounds.Page
 
 	// Overhead is what a record costs beside its payload, before padding: a
 	// payload of n*PageSize-Overhead wastes nothing.
 	Overhead = 96
 
 	// maxPages bounds a record, and with it what Open has to doubt.
-	maxPages = 64
+	maxPages = bounds.RecordPages
 
 	// MaxPayload is the largest payload: 262,048 bytes.
 	MaxPayload = maxPages*PageSize - Overhead
@@ -138,20 +140,16 @@ func decodeHeader(b []byte) (g geometry, index int, err error) {
 	return g, index, nil
 }
 
-// Bounds of the geometry: a length from disk never sizes anything unchecked.
-// A segment takes the largest record; four of them are held in memory at once.
-const (
-	minSegmentPages = 1 + maxPages
-	maxSegmentPages = 16 << 20 / PageSize
-	maxSegments     = 4096
-)
+// minSegmentPages is the smallest segment: a header and the largest record.
+const minSegmentPages = bounds.MinSegment / PageSize
 
+// check bounds the geometry: a length from disk never sizes anything unchecked.
 func (g geometry) check() error {
-	if g.Pages < minSegmentPages || g.Pages > maxSegmentPages {
-		return fmt.Errorf("segment of %d pages, want %d to %d", g.Pages, minSegmentPages, maxSegmentPages)
+	if err := bounds.Segment(int64(g.Pages) * PageSize); err != nil {
+		return fmt.Errorf("bytes in a segment: %w", err)
 	}
-	if g.Segments < 1 || g.Segments > maxSegments {
-		return fmt.Errorf("%d segments, want 1 to %d", g.Segments, maxSegments)
+	if err := bounds.Segments(g.Segments); err != nil {
+		return fmt.Errorf("segments: %w", err)
 	}
 	return nil
 }
