@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/journal"
 	"mohr.internal/appliance/vault"
 	"mohr.internal/display/panel"
