@@ -69,6 +69,17 @@ func BuiltIn() (*Catalogue, error) { return builtIn() }
 // Models returns all rows, also those without USB ids.
 func (c *Catalogue) Models() []Model { return slices.Clone(c.models) }
 
+// Cards returns the row of a card that has no USB id of its own because it is used
+// in a reader; none if there is no such row.
+func (c *Catalogue) Cards(name string) []Model {
+	for _, m := range c.models {
+		if m.Name == name && m.VID == 0 && slices.Equal(m.Classes.OneOf, []uint8{ClassCCID}) {
+			return []Model{m}
+		}
+	}
+	return nil
+}
+
 // Lookup returns the models that d may be: same vendor and product id, and the
 // interface classes agree. The most trusted row comes first. A device whose
 // descriptors could not be read matches nothing.

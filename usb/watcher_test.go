@@ -178,8 +178,8 @@ func TestRescanAndUevents(t *testing.T) {
 		want(Inserted, "1-2", time.Minute)
 		os.RemoveAll(filepath.Join(root, "bus/usb/devices/1-1"))
 		want(Removed, "1-1", 2*time.Minute)
-		close(changed) // the socket fails; the periodic scan goes on
 		os.RemoveAll(filepath.Join(root, "bus/usb/devices/1-2"))
+		close(changed) // the socket fails; the periodic scan goes on
 		want(Removed, "1-2", 2*time.Minute)
 		cancel()
 		if _, ok := <-events; ok {

@@ -14,15 +14,25 @@ type Tokend struct {
 	USB        USB      `json:"usb"`
 	ModuleDirs []string `json:"module_dirs,omitempty"` // optional; searched, in order, for the catalogue's module file names
 	Modules    []Module `json:"modules,omitempty"`     // optional; modules that need an exact path or an environment
+	PCSCD      string   `json:"pcscd,omitempty"`       // optional; the PC/SC daemon's program, started for each device that needs it; none = somebody else runs it
 	Desk       *Desk    `json:"desk,omitempty"`
 }
 
 // USB says whether real USB is watched and which port has which role.
 type USB struct {
 	Enabled bool     `json:"enabled"`
-	Sysfs   string   `json:"sysfs"`           // root of sysfs, "/sys"
-	Rescan  Duration `json:"rescan"`          // a lost uevent is healed after so long
-	Ports   []Port   `json:"ports,omitempty"` // a port that is not listed has the role "other"
+	Sysfs   string   `json:"sysfs"`             // root of sysfs, "/sys"
+	Rescan  Duration `json:"rescan"`            // a lost uevent is healed after so long
+	Ports   []Port   `json:"ports,omitempty"`   // a port that is not listed has the role "other"
+	Readers []Reader `json:"readers,omitempty"` // optional; the office's card readers
+}
+
+// Reader is a card reader (CCID) that the office has. A reader is no token: the
+// catalogue has the cards.
+type Reader struct {
+	VID   Hex16  `json:"vid"`   // four hexadecimal digits
+	PID   Hex16  `json:"pid"`   // four hexadecimal digits
+	Cards string `json:"cards"` // the catalogue's model of the cards used in it
 }
 
 // Port gives the sysfs name of a port ("1-1.2") a role.
@@ -118,6 +128,21 @@ func (t *Tokend) Validate() error {
 			c.bad(key+".port", "%q is listed twice", p.Port)
 		}
 		ports[p.Port] = true
+	}
+	readers := map[[2]Hex16]bool{}
+	for i, r := range t.USB.Readers {
+		key := fmt.Sprintf("usb.readers[%d]", i)
+		if r.VID == 0 {
+			c.bad(key+".vid", "missing or 0000")
+		}
+		if ids := [2]Hex16{r.VID, r.PID}; readers[ids] {
+			c.bad(key, "%04x:%04x is listed twice", uint16(r.VID), uint16(r.PID))
+		}
+		readers[[2]Hex16{r.VID, r.PID}] = true
+		c.text(key+".cards", r.Cards)
+	}
+	if t.PCSCD != "" {
+		c.path("pcscd", t.PCSCD)
 	}
 	for i, d := range t.ModuleDirs {
 		c.path(fmt.Sprintf("module_dirs[%d]", i), d)

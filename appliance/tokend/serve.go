@@ -15,6 +15,7 @@ import (
 
 	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/tokend/internal/agent"
+	"mohr.internal/appliance/tokend/internal/pcsc"
 	"mohr.internal/appliance/tokenlink"
 	"mohr.internal/pkcs11"
 	"mohr.internal/usb"
@@ -29,6 +30,11 @@ func serve(file string, log *slog.Logger) error {
 	catalogue, err := usb.BuiltIn()
 	if err != nil {
 		return err
+	}
+	for i, r := range c.USB.Readers {
+		if catalogue.Cards(r.Cards) == nil {
+			return fmt.Errorf("%s: usb.readers[%d].cards: the catalogue has no card %q", file, i, r.Cards)
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -50,14 +56,22 @@ func serve(file string, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	start, clean, err := starter(c.Socket + ".work") // ours, as we hold the socket
+	work := c.Socket + ".work" // ours, as we hold the socket
+	start, clean, err := starter(work)
 	if err != nil {
 		return err
 	}
 	defer clean()
 	life := make([]byte, 4)
 	rand.Read(life) // does not fail
-	a := agent.New(agent.Options{Policy: agent.NewPolicy(c, catalogue), Start: start, Life: hex.EncodeToString(life), Log: log})
+	o := agent.Options{Policy: agent.NewPolicy(c, catalogue), Start: start, Life: hex.EncodeToString(life), Log: log}
+	if c.PCSCD != "" {
+		daemons := pcsc.New(pcsc.Options{Program: c.PCSCD, Dir: work, Log: log})
+		defer daemons.Wait()
+		o.Reader = func(d usb.Device) agent.Reader { return daemons.Start(d) }
+	}
+	a := agent.New(o)
+	defer a.Close()
 	parts := []func(context.Context) error{
 		func(ctx context.Context) error { return tokenlink.Serve(ctx, front, a, log) },
 	}
@@ -105,7 +119,7 @@ func together(ctx context.Context, parts []func(context.Context) error) error {
 // starter returns what starts workers: this very program, in a temporary folder
 // of the worker's own below dir, as some modules leave files and pipes there.
 // What a killed tokend left in dir is removed first, the rest by clean.
-func starter(dir string) (start func(agent.Module) (*pkcs11.Worker, error), clean func(), err error) {
+func starter(dir string) (start func(agent.Job) (*pkcs11.Worker, error), clean func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
@@ -116,13 +130,16 @@ func starter(dir string) (start func(agent.Module) (*pkcs11.Worker, error), clea
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("temporary folder: %w", err)
 	}
-	start = func(m agent.Module) (*pkcs11.Worker, error) {
+	start = func(m agent.Job) (*pkcs11.Worker, error) {
 		own, err := os.MkdirTemp(dir, "worker-")
 		if err != nil {
 			return nil, err
 		}
 		// In the environment of exec the last of two values counts.
 		env := append([]string{"TMPDIR=" + own, "HOME=" + own}, m.Env...)
+		if m.PCSC != "" {
+			env = append(env, "PCSCLITE_CSOCK_NAME="+m.PCSC) // of libpcsclite
+		}
 		w, err := pkcs11.StartWorker(pkcs11.WorkerCommand{Path: self, Args: []string{"worker"}, ModulePath: m.Path, Env: env, Dir: own})
 		if err != nil {
 			os.RemoveAll(own)

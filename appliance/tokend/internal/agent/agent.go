@@ -17,8 +17,12 @@ import (
 type Options struct {
 	Policy Policy
 
-	// Start starts the worker for a module. It is called without a lock held.
-	Start func(Module) (*pkcs11.Worker, error)
+	// Start starts a worker. It is called without a lock held.
+	Start func(Job) (*pkcs11.Worker, error)
+
+	// Reader starts the PC/SC daemon of a device that was inserted. nil: none is
+	// managed here, as on a desk.
+	Reader func(usb.Device) Reader
 
 	Deadlines pkcs11.Deadlines // overrides for tests
 
@@ -26,6 +30,21 @@ type Options struct {
 	Life string
 
 	Log *slog.Logger
+}
+
+// Job is what a worker is started for.
+type Job struct {
+	Module
+	Device usb.Device
+	PCSC   string // socket of the device's own PC/SC daemon, if it has one
+}
+
+// Reader is the PC/SC daemon of one device.
+type Reader interface {
+	// Ready waits until the daemon serves the device, and gives its socket. lost
+	// is closed when that daemon ends.
+	Ready(context.Context) (socket string, lost <-chan struct{}, err error)
+	Stop() // does not wait
 }
 
 // Limits against enumeration storms and readers that do not read.
@@ -48,7 +67,9 @@ type Agent struct {
 type slot struct {
 	port   string
 	device tokenlink.Device
+	usb    usb.Device
 	module Module        // if supported
+	reader Reader        // nil: none is needed, or none is managed
 	busy   bool          // attached, or its last worker is not yet reaped
 	gone   chan struct{} // closed at removal
 }
@@ -87,9 +108,13 @@ func (a *Agent) Handle(e usb.Event) {
 	a.inserted++
 	d := v.device
 	d.ID = fmt.Sprintf("%s-%d", a.Life, a.inserted)
-	a.slots = append(a.slots, &slot{port: e.Device.Port, device: d, module: v.module, gone: make(chan struct{})})
+	s := &slot{port: e.Device.Port, device: d, usb: e.Device, module: v.module, gone: make(chan struct{})}
+	a.slots = append(a.slots, s)
 	a.Log.Info("inserted", "id", d.ID, "port", d.Port, "role", d.Role, "usb", fmt.Sprintf("%04x:%04x", d.VID, d.PID),
 		"classes", d.Classes, "model", d.Model, "reason", d.Reason, "problem", e.Device.Problem)
+	if v.pcsc && a.Reader != nil {
+		s.reader = a.Reader(s.usb)
+	}
 	a.tell(tokenlink.Event{Kind: tokenlink.Inserted, Device: d})
 }
 
@@ -102,6 +127,9 @@ func (a *Agent) remove(port string) {
 	s := a.slots[i]
 	a.slots = slices.Delete(a.slots, i, i+1)
 	close(s.gone)
+	if s.reader != nil {
+		s.reader.Stop()
+	}
 	a.Log.Info("removed", "id", s.device.ID, "port", port, "attached", s.busy)
 	a.tell(tokenlink.Event{Kind: tokenlink.Removed, Device: s.device})
 }
@@ -115,6 +143,15 @@ func (a *Agent) tell(e tokenlink.Event) {
 			a.Log.Warn("watcher does not read", "unread", maxUnread)
 			a.drop(w)
 		}
+	}
+}
+
+// Close removes all devices.
+func (a *Agent) Close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.slots) > 0 {
+		a.remove(a.slots[0].port)
 	}
 }
 

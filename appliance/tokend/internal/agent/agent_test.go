@@ -86,7 +86,7 @@ func newRig(t testing.TB) *rig {
 				return map[bool]error{false: errors.New("not there")}[strings.HasPrefix(path, "/modules/")]
 			},
 		},
-		Start: func(m Module) (*pkcs11.Worker, error) {
+		Start: func(m Job) (*pkcs11.Worker, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if m.Model == "Nitrokey" {

@@ -11,6 +11,8 @@
 // those of the real watcher: from there on nothing knows the difference but the
 // table of ports, which for a desk's port has the module in it.
 //
-// Not done here: admitting devices at the bus, life of the PC/SC daemon, a
-// sandbox round the worker.
+// A device that needs the PC/SC daemon gets one of its own at the insertion; an
+// attach waits for its reader, and the end of that daemon ends the worker.
+//
+// Not done here: admitting devices at the bus, a sandbox round the worker.
 package agent

@@ -37,7 +37,7 @@ type Policy struct {
 // NewPolicy makes the policy of a configuration.
 func NewPolicy(c *config.Tokend, catalogue *usb.Catalogue) Policy {
 	p := Policy{
-		Lookup: catalogue.Lookup, Dirs: c.ModuleDirs, Loadable: LoadableELF,
+		Lookup: lookup(c.USB.Readers, catalogue), Dirs: c.ModuleDirs, Loadable: LoadableELF,
 		Roles: map[string]tokenlink.Role{}, Desk: map[string]Module{}, Models: map[string]Module{},
 	}
 	for _, port := range c.USB.Ports {
@@ -57,10 +57,25 @@ func NewPolicy(c *config.Tokend, catalogue *usb.Catalogue) Policy {
 	return p
 }
 
+// lookup is the catalogue's, with the office's card readers: a reader has no
+// model of its own, its cards have.
+func lookup(readers []config.Reader, catalogue *usb.Catalogue) func(usb.Device) []usb.Model {
+	return func(d usb.Device) []usb.Model {
+		found := catalogue.Lookup(d)
+		for _, r := range readers {
+			if d.VID == uint16(r.VID) && d.PID == uint16(r.PID) && d.Problem == "" && d.HasClass(usb.ClassCCID) {
+				found = append(found, catalogue.Cards(r.Cards)...)
+			}
+		}
+		return found
+	}
+}
+
 // verdict is what the policy says of an insertion.
 type verdict struct {
 	device tokenlink.Device // without id
 	module Module           // if the device is supported
+	pcsc   bool             // the module reaches it through the PC/SC daemon
 }
 
 // judge decides by port, ids and interface classes. Of the candidate models the
@@ -97,6 +112,7 @@ func (p Policy) judge(d usb.Device) verdict {
 	}
 	for _, model := range candidates {
 		if m, ok := p.find(model); ok {
+			v.pcsc = model.PCSC == usb.Yes || model.PCSC == usb.Unknown && d.HasClass(usb.ClassCCID)
 			return admit(m)
 		}
 	}

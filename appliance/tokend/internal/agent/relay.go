@@ -15,15 +15,23 @@ import (
 const (
 	writeTime = 5 * time.Second // for the other side to take a frame
 	exitTime  = 2 * time.Second // for a worker to end after the exit verb
+
+	readerTime = 20 * time.Second // for a token behind a PC/SC daemon to come up
 )
 
 // Attach implements tokenlink.Agent.
-func (a *Agent) Attach(_ context.Context, id string) (func(net.Conn), error) {
+func (a *Agent) Attach(ctx context.Context, id string) (func(net.Conn), error) {
 	s, err := a.claim(id)
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.Start(s.module)
+	job, lost, err := a.prepare(ctx, s)
+	if err != nil {
+		a.release(s)
+		a.Log.Error("no PC/SC reader", "id", id, "err", err)
+		return nil, fmt.Errorf("%w: %s", tokenlink.ErrWorker, s.module.Model)
+	}
+	w, err := a.Start(job)
 	if err != nil {
 		a.release(s)
 		a.Log.Error("worker did not start", "id", id, "module", s.module.Path, "err", err)
@@ -32,7 +40,7 @@ func (a *Agent) Attach(_ context.Context, id string) (func(net.Conn), error) {
 	a.Log.Info("attached", "id", id, "worker", w.PID(), "module", s.module.Path)
 	return func(client net.Conn) {
 		begin := time.Now()
-		r := &relay{client: client, worker: w, gone: s.gone, deadlines: a.Deadlines, stop: make(chan struct{})}
+		r := &relay{client: client, worker: w, gone: s.gone, lost: lost, deadlines: a.Deadlines, stop: make(chan struct{})}
 		why := r.run()
 		w.Conn().Close() // kills
 		client.Close()
@@ -44,11 +52,24 @@ func (a *Agent) Attach(_ context.Context, id string) (func(net.Conn), error) {
 	}, nil
 }
 
+// prepare waits for the device's PC/SC daemon, if it has one.
+func (a *Agent) prepare(ctx context.Context, s *slot) (job Job, lost <-chan struct{}, err error) {
+	job = Job{Module: s.module, Device: s.usb}
+	if s.reader == nil {
+		return job, nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readerTime)
+	defer cancel()
+	job.PCSC, lost, err = s.reader.Ready(ctx)
+	return job, lost, err
+}
+
 // relay carries frames for one attached device.
 type relay struct {
 	client    net.Conn
 	worker    *pkcs11.Worker
 	gone      <-chan struct{}
+	lost      <-chan struct{} // nil: no PC/SC daemon that could end
 	deadlines pkcs11.Deadlines
 	stop      chan struct{} // closed at the end, for the readers
 
@@ -91,6 +112,7 @@ func (r *relay) pump(c net.Conn) <-chan read {
 
 var (
 	errGone   = errors.New("device removed")
+	errLost   = errors.New("PC/SC daemon ended")
 	errLate   = errors.New("deadline passed")
 	errClient = errors.New("client sent a frame out of turn")
 	errBabble = errors.New("worker sent what is no reply to the request")
@@ -109,6 +131,8 @@ func (r *relay) run() error {
 		select {
 		case <-r.gone:
 			return errGone
+		case <-r.lost:
+			return errLost
 		case <-timer.C:
 			return errLate
 		case in := <-requests:
