@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +40,9 @@ type counter struct {
 	keys    kiosk.Keys
 	trust   receipt.TrustList
 	vault   *vault.Vault
-	busy    bool // a neighbour writes beside the journal
+	busy    bool                     // a neighbour writes beside the journal
+	leak    func(plain []byte) error // a kiosk that writes what it must not; nil for a sound one
+	log     *slog.Logger
 	sticks  []*stick
 	clock   clock
 
@@ -66,7 +69,7 @@ type stick struct {
 // newCounter sets the counter up with tokens as they are in the world, or new
 // ones. scratch is a folder of its own for this counter.
 func newCounter(f *fixture, scratch, dir string, w *world, tell tell, o cmptest.CAOptions) (*counter, error) {
-	c := &counter{fix: f, dir: dir, tell: tell, ports: newPorts()}
+	c := &counter{fix: f, dir: dir, tell: tell, log: slog.New(slog.DiscardHandler), ports: newPorts()}
 	var err error
 	if c.pki, err = cmptest.Load(f.PKI); err != nil {
 		return nil, err
@@ -153,6 +156,11 @@ func (s storage) Append(payload []byte) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if s.c.leak != nil {
+		if err := s.c.leak(payload); err != nil {
+			return 0, err
+		}
+	}
 	head, hash := s.Head()
 	if head != seq {
 		return 0, fmt.Errorf("record %d was appended, the journal ends at %d", seq, head)
@@ -190,7 +198,7 @@ func (c *counter) start() error {
 	c.kiosk = &kiosk.Kiosk{
 		Profile: c.profile, Surface: c.glass, Tokens: c.ports, Ledger: c.ledger, Clock: c.clock, Rand: rand.Reader, Keys: c.keys,
 		Outbox: c.newOutbox(), CRLs: c.crls, Recipient: c.pki.Issuing.RawSubject,
-		ID: "kiosk-7", Number: kioskNumber, Office: office, Idle: 2 * time.Minute, Language: "fa", Log: quiet,
+		ID: "kiosk-7", Number: kioskNumber, Office: office, Idle: 2 * time.Minute, Language: "fa", Log: c.log,
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	k, ended := c.kiosk, make(chan error, 1)
@@ -200,10 +208,8 @@ func (c *counter) start() error {
 	return err
 }
 
-var quiet = slog.New(slog.DiscardHandler)
-
 func (c *counter) newOutbox() *kiosk.Outbox {
-	return kiosk.NewOutbox(c.ledger, c.profile.Pool(), c.profile.Intermediates(), c.clock, quiet)
+	return kiosk.NewOutbox(c.ledger, c.profile.Pool(), c.profile.Intermediates(), c.clock, c.log)
 }
 
 // halt ends the kiosk. What it says is of interest only if it ended by itself.
@@ -211,6 +217,7 @@ func (c *counter) halt() error {
 	c.stop()
 	select {
 	case <-c.ended: // because it was told to
+		c.ports.end()
 		return c.ledger.Failed()
 	case <-time.After(patience):
 		return fmt.Errorf("kiosk does not end; pages so far %q", c.glass.ids())
@@ -242,6 +249,8 @@ type ports struct {
 	sticks  map[string]*stick
 	count   int
 	queue   chan kiosk.DeviceEvent
+	workers []net.Conn // their ends
+	working sync.WaitGroup
 }
 
 func newPorts() *ports { return &ports{sticks: map[string]*stick{}} }
@@ -281,7 +290,25 @@ func (p *ports) Open(_ context.Context, id string) (*pkcs11.Session, error) {
 	if s == nil {
 		return nil, fmt.Errorf("no device %s", id)
 	}
-	return pkcs11.NewSession(s.Dial()), nil
+	ours, theirs := net.Pipe()
+	p.workers = append(p.workers, theirs)
+	p.working.Go(func() {
+		defer theirs.Close()
+		s.Serve(theirs)
+	})
+	return pkcs11.NewSession(ours), nil
+}
+
+// end ends the workers: none of them may write a token's file after the kiosk's life,
+// when it may be another's.
+func (p *ports) end() {
+	p.mu.Lock()
+	for _, w := range p.workers {
+		w.Close()
+	}
+	p.workers = nil
+	p.mu.Unlock()
+	p.working.Wait()
 }
 
 // Busy implements kiosk.Tokens.

@@ -28,6 +28,7 @@ const limit = 2 * time.Minute
 type bench struct {
 	disk    *disk.Disk
 	log     *disk.Log // of the last order to record
+	said    []byte    // the kiosk's log meanwhile
 	file    string
 	mount   string
 	scratch string
@@ -128,7 +129,7 @@ func (b *bench) do(o order) (Result, error) {
 		case a.Break:
 			b.disk.Break(o.fault)
 		case a.End:
-			b.log = b.disk.Stop()
+			b.log, b.said = b.disk.Stop(), a.Log
 			b.disk.Break(disk.Fault{})
 		case a.Note != nil:
 			data, err := a.Note.encode()

@@ -24,11 +24,24 @@ import (
 const (
 	office       = "office-1"
 	kioskNumber  = 7
-	citizenPIN   = "739182"
-	officerPIN   = "640517"
+	citizenPIN   = "73918264"
+	wrongPIN     = "52847163" // typed at first
+	officerPIN   = "64051728"
 	citizenCount = 3
 	officerStick = citizenCount
 )
+
+// people are the citizens and the officer. All are invented; no word of theirs may be
+// found on the disk (see scan).
+var people = [...]cmptest.Person{
+	{Given: "Zharfa", Family: "Khoshghadam", GivenFa: "ژرفا", FamilyFa: "خوش\u200cقدم یکتا", NationalID: "3629147852", Province: "یزد", City: "یزد"},
+	{Given: "Bahador", Family: "Kianifar", GivenFa: "بهادر", FamilyFa: "کیانی\u200cفر", NationalID: "4078152635", Province: "یزد", City: "یزد"},
+	{Given: "Golnoush", Family: "Parsayan", GivenFa: "گلنوش", FamilyFa: "پارساییان", NationalID: "5291638478", Province: "یزد", City: "یزد"},
+	officerStick: {
+		Given: "Khashayar", Family: "Vossoughi", GivenFa: "خشایار", FamilyFa: "وثوقی", NationalID: "6184729357", Affiliation: cmptest.Governmental,
+		Units: []string{"دفتر پیشخوان نمونه"}, OrganizationID: "10380284790", Title: "Registration Officer", Province: "یزد", City: "یزد",
+	},
+}
 
 // fixture is an office, its people, their tokens and the CA, as files that
 // every process of a run reads.
@@ -85,7 +98,7 @@ func (f *fixture) stick(dir string, n int, issue issuer) (*x509.Certificate, err
 	if err != nil {
 		return nil, err
 	}
-	cert, err := issue(key.Public(), cmptest.CertOptions{})
+	cert, err := issue(key.Public(), cmptest.CertOptions{Person: people[n]})
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +137,7 @@ func makeProfile(pki *cmptest.PKI, officer *x509.Certificate, now time.Time) ([]
 	p.Chain = []profile.Certificate{{Certificate: pki.Issuing}}
 	p.Recipients = []string{sealing.Recipient().String()}
 	p.Officers = []profile.Officer{{
-		Name: profile.Text{"fa": "رضا کریمی", "en": "Reza Karimi"}, Office: office, Certificate: sha256.Sum256(officer.Raw),
+		Name: profile.Text{"fa": "خشایار وثوقی", "en": "Khashayar Vossoughi"}, Office: office, Certificate: sha256.Sum256(officer.Raw),
 		TrainingUntil: now.AddDate(0, 6, 0), NotAfter: now.AddDate(1, 0, 0),
 	}}
 	return p.Encode()

@@ -127,7 +127,7 @@ func (c *counter) attend(v visit) error {
 		if instead := v.instead[s.ID]; instead != "" && !done[s.ID] && typed(s) == "" {
 			done[s.ID] = true
 			if instead == "wrong" {
-				c.enter("111111")
+				c.enter(wrongPIN)
 			} else {
 				c.touch(instead)
 			}

@@ -11,7 +11,9 @@ import (
 type recording struct {
 	Story   int
 	Control Control
+	leaky   bool // see scan
 	Log     *disk.Log
+	Said    []byte // the kiosk's own log
 
 	notes []note // decoded, in order
 	upTo  []int  // how many of them come before an event

@@ -45,6 +45,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	for _, r := range all {
 		fmt.Fprintln(o.Out, "recorded:", r)
 	}
+	var shows []string
+	if o.Only < 0 {
+		if shows, err = s.nothingShows(all, o); err != nil {
+			return err
+		}
+	}
 	points := plan(all, o.Points, o.Seed)
 	if o.Only >= 0 {
 		if o.Only >= len(points) {
@@ -53,6 +59,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		points = points[o.Only : o.Only+1]
 	}
 	t := newTable(o, len(points))
+	t.shows = shows
 	if err := work(ctx, s, all, points, t); err != nil {
 		return err
 	}
@@ -103,10 +110,10 @@ func (b *bench) record(r *recording, features string) error {
 	if err := disk.Format(b.file, features); err != nil {
 		return err
 	}
-	if _, err := b.do(order{Record: true, Story: r.Story, Control: r.Control}); err != nil {
+	if _, err := b.do(order{Record: true, Story: r.Story, Control: r.Control, Leak: r.leaky}); err != nil {
 		return err
 	}
-	r.Log = b.log
+	r.Log, r.Said = b.log, b.said
 	return r.decode()
 }
 

@@ -22,6 +22,7 @@ type table struct {
 	done    int
 	bad     int // controls not counted
 	printed time.Time
+	shows   []string // what is readable on a disk and must not be
 	rows    [rows]tally
 	states  map[string]int // renewals under way when the power was cut
 	reasons map[string]int // why a journal was refused or a disk not mounted
@@ -102,7 +103,7 @@ func (t *table) weak() (out []row) {
 	return out
 }
 
-func (t *table) failed() bool { return t.bad > 0 || len(t.weak()) > 0 }
+func (t *table) failed() bool { return t.bad > 0 || len(t.weak()) > 0 || len(t.shows) > 0 }
 
 func (t *table) print(took time.Duration, whole bool) {
 	t.mu.Lock()
@@ -134,5 +135,5 @@ func (t *table) print(took time.Duration, whole bool) {
 	}
 	controls := t.rows[control].points + t.rows[controlBarrier].points
 	fmt.Fprintf(t.o.Out, "seed %d, %.1f points/s, %v\n%d passed, %d failed\n", t.o.Seed, float64(t.done)/took.Seconds(), took.Round(time.Second),
-		t.done-controls-t.bad, t.bad+len(weak))
+		t.done-controls-t.bad, t.bad+len(weak)+len(t.shows))
 }

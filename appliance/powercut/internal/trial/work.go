@@ -1,10 +1,12 @@
 package trial
 
 import (
+	"bytes"
 	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +27,7 @@ type order struct {
 	Act     bool // a story on a disk that is prepared, and that may fail; else examine
 	Story   int
 	Control Control
+	Leak    bool // the kiosk writes into a file what it must not, and deletes it
 
 	Notes []note // what the world knows
 	Lying bool   // the disk has forgotten flushes: loss must be detected
@@ -51,9 +54,10 @@ func (c Control) String() string {
 // end the result.
 type answer struct {
 	Note   *note
-	Begin  bool // the recording begins here, likewise to be confirmed
-	Break  bool // from here on the disk has its fault
-	End    bool // the recording ends here, and the fault
+	Begin  bool   // the recording begins here, likewise to be confirmed
+	Break  bool   // from here on the disk has its fault
+	End    bool   // the recording ends here, and the fault
+	Log    []byte // End: what the kiosk has logged
 	Done   bool
 	Result Result
 	Err    string // of the trial itself, not of what is tried
@@ -125,6 +129,8 @@ func (o order) record(say func(answer) error) (err error) {
 		return err
 	}
 	defer c.close()
+	var log bytes.Buffer
+	c.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	fresh := stories[o.Story].new
 	if !fresh {
 		if err := prepare(c); err != nil {
@@ -147,16 +153,22 @@ func (o order) record(say func(answer) error) (err error) {
 			return err
 		}
 	}
+	unleak := func() error { return nil }
+	if o.Leak {
+		if unleak, err = c.leakInto(filepath.Join(o.Mount, "leak")); err != nil {
+			return err
+		}
+	}
 	stop := func() {}
 	if stories[o.Story].busy {
 		stop = neighbour(o.Mount)
 	}
 	err = stories[o.Story].act(c)
 	stop()
-	if err = errors.Join(err, c.halt()); err != nil {
+	if err = errors.Join(err, c.halt(), unleak()); err != nil {
 		return err
 	}
-	return say(answer{End: true}) // before anything is unmounted: nobody does that to a kiosk
+	return say(answer{End: true, Log: log.Bytes()}) // before anything is unmounted: nobody does that to a kiosk
 }
 
 // tellAll notes what is there when a recording begins.
