@@ -28,8 +28,8 @@
 // # PINs
 //
 // A PIN is a []byte and travels only in the frame that needs it. Login and
-// ChangePIN wipe the caller's slice, the frame on both sides, and leave no
-// string behind. One call makes at most one try; a call whose reply did not
+// ChangePIN wipe the caller's slice, the frame on both sides, the registers and
+// signal stacks it was copied through (scrub_linux.go), and leave no string behind. One call makes at most one try; a call whose reply did not
 // arrive is ErrOutcomeUnknown and is never repeated by this package.
 //
 // # Specification

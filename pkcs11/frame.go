@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 )
 
 // Version is the protocol's version. Both ends are one program at one build, so
@@ -39,8 +40,13 @@ type Frame struct {
 // ErrFrame is wrapped by every error about a malformed frame or payload.
 var ErrFrame = errors.New("malformed frame")
 
-// Wipe overwrites the payload, which may hold a PIN.
-func (f *Frame) Wipe() { Wipe(f.Payload) }
+// Wipe overwrites the payload, and what a PIN in it left in the thread.
+func (f *Frame) Wipe() {
+	Wipe(f.Payload)
+	if f.Verb.SpendsTry() && !f.Reply {
+		scrub()
+	}
+}
 
 // Wipe overwrites b with zeros.
 func Wipe(b []byte) { clear(b) }
@@ -89,6 +95,11 @@ func midFrame(err error) error {
 func WriteFrame(w io.Writer, f Frame) (int, error) {
 	if len(f.Payload) > MaxPayload {
 		return 0, fmt.Errorf("pkcs11: payload of %d bytes: %w", len(f.Payload), ErrFrame)
+	}
+	if f.Verb.SpendsTry() && !f.Reply {
+		runtime.LockOSThread() // so that the registers cleared are those of the copy
+		defer runtime.UnlockOSThread()
+		defer clearRegisters()
 	}
 	buf := make([]byte, 4+headerLen+len(f.Payload))
 	defer Wipe(buf)

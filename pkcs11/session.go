@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"unicode/utf8"
 )
 
@@ -89,6 +90,10 @@ func (s *Session) call(ctx context.Context, verb Verb, req, reply message) error
 // exchange is one frame out, one frame in. The request's PIN does not outlive
 // it on this side.
 func (s *Session) exchange(verb Verb, req, reply message) (reported, lost error) {
+	if verb.SpendsTry() {
+		runtime.LockOSThread() // for the wipe, see scrub
+		defer runtime.UnlockOSThread()
+	}
 	s.id++
 	out := Frame{Verb: verb, ID: s.id, Payload: encode(req)}
 	n, err := WriteFrame(s.conn, out)

@@ -14,7 +14,8 @@
 // miekg/pkcs11 takes a PIN as a string, copies it into C memory and frees the
 // copy without wiping it. Therefore C_Login and C_SetPIN do not go through it:
 // library.go calls them in the same function list with a pointer to the bytes of
-// the request, which the server loop wipes. What remains is out of reach: copies
+// the request, which the server loop wipes, with the registers and signal stacks
+// that copying it went through. What remains is out of reach: copies
 // the module makes itself, and the kernel's socket buffer. The end of the worker
 // process, after each session, is the last and strongest wipe. The buffer is not
 // locked in memory; the appliance has no swap.
