@@ -52,3 +52,16 @@ func TestIssueRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestListed(t *testing.T) {
+	c, err := Load("testdata/pkcs11-tool.card", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, certificates, files := c.Listed(); keys != 1 || certificates != 1 || files != 1 {
+		t.Errorf("%d keys, %d certificates, %d key files", keys, certificates, files)
+	}
+	if keys, certificates, files := New(Options{}).Listed(); keys+certificates+files != 0 {
+		t.Errorf("%d keys, %d certificates, %d key files on a blank card", keys, certificates, files)
+	}
+}
