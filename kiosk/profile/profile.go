@@ -44,7 +44,7 @@ type CA struct {
 	NewKeys         []string `json:"newKeys"`         // allowed for new keys, best first: P-256, RSA-2048, RSA-3072, RSA-4096
 	SameKeyRenewal  bool     `json:"sameKeyRenewal"`  // a new certificate for the old key may be asked for
 	ImplicitConfirm bool     `json:"implicitConfirm"` // an answer that does not grant implicitConfirm is not taken as final
-	Confirm         string   `json:"confirm"`         // without implicitConfirm: "token" (old token, now or next visit) or "hub" (the RA confirms)
+	Confirm         string   `json:"confirm"`         // without implicitConfirm: "token", the old key confirms when the certificate is loaded, at whatever kiosk; there is no other way yet
 	Responders      []OID    `json:"responders"`      // extended key usages that make a certificate a CMP responder
 	SyncMarginDays  int      `json:"syncMarginDays"`  // a request must reach the CA that long before the old certificate ends
 	CRLMaxAgeDays   int      `json:"crlMaxAgeDays"`   // an older CRL is reported as stale

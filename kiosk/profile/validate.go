@@ -130,7 +130,7 @@ func (v *validator) ca(c CA) {
 		v.oneOf(at("ca.newKeys", i), k, keyAlgorithms...)
 		v.check(at("ca.newKeys", i), slices.Index(c.NewKeys, k) == i, "appears twice")
 	}
-	v.oneOf("ca.confirm", c.Confirm, "token", "hub")
+	v.check("ca.confirm", c.Confirm == "token", "%q: want \"token\", the holder's old key; no RA confirms in a kiosk's place yet", c.Confirm)
 	v.count("ca.responders", len(c.Responders), 1, 8)
 	v.between("ca.syncMarginDays", c.SyncMarginDays, 0, 60)
 	v.between("ca.crlMaxAgeDays", c.CRLMaxAgeDays, 1, 90)
