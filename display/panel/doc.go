@@ -1,9 +1,17 @@
 // Package panel puts pictures on panels and takes keys and touches from them.
 //
-// A Panel shows a display.Frame and tells what a person pressed. Two kinds are
-// here: one that wraps any periph display.Drawer, for real displays, and one
-// that speaks over a Unix socket, for a desk: Dial is the kiosk's end, Serve the
-// end that has the window.
+// A Panel shows a display.Frame and tells what a person pressed. Three kinds are
+// here: a Linux framebuffer with a USB keypad (Framebuffer), the appliance's own;
+// one that wraps any periph display.Drawer, for small displays; and one that speaks
+// over a Unix socket, for a desk: Dial is the kiosk's end, Serve the end that has
+// the window.
+//
+// The framebuffer's driver says how large the screen is and how pixels are laid out
+// (linux/fb.h); 16 and 32 bits are drawn, anything else is refused by name. The text
+// console is switched to KD_GRAPHICS and K_OFF. The keypad is whatever keyboard is in
+// one USB port, found through sysfs; no other device is opened. It is used only while
+// grabbed (EVIOCGRAB), so that no digit of a PIN reaches anything else
+// (linux/input.h). Not done yet: touch screens.
 //
 // The socket protocol. Each message is a length of four bytes, big-endian, of
 // what follows, at most 16 MiB; then one byte of kind; then the body:
