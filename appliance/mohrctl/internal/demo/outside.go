@@ -15,6 +15,7 @@ import (
 
 	qrcode "github.com/skip2/go-qrcode"
 
+	"mohr.internal/appliance/canary"
 	"mohr.internal/appliance/desk"
 	"mohr.internal/appliance/journal"
 	"mohr.internal/appliance/vault"
@@ -278,19 +279,28 @@ func (x *outside) scan(ctx context.Context, file string, shot desk.Shot) (string
 }
 
 // nothingShows looks for the PINs, names and national IDs in everything the
-// programs wrote, byte by byte. The tokens' own folders are the tokens.
+// programs wrote, in every form (see canary). The tokens' own folders are the tokens.
 func (x *outside) nothingShows() error {
-	secrets := map[string]string{}
+	var secrets []canary.Secret
 	for _, d := range x.place.Devices {
 		if d.Token != nil {
-			secrets["PIN of "+string(d.Kind)] = d.Token.PIN
+			secrets = append(secrets, canary.Secret{Name: "PIN of " + string(d.Kind), Word: d.Token.PIN})
 		}
 		if d.Certificate != nil && d.Role == "citizen" {
-			for _, s := range []string{d.Person.NationalID, d.Person.Family, d.Person.FamilyFa} {
-				secrets[s+" of "+string(d.Kind)] = s
+			for what, word := range map[string]string{
+				"national ID": d.Person.NationalID, "name": d.Person.Given + " " + d.Person.Family, "family name": d.Person.Family,
+				"Persian name": d.Person.GivenFa + " " + d.Person.FamilyFa, "Persian family name": d.Person.FamilyFa,
+			} {
+				secrets = append(secrets, canary.Secret{Name: what + " of " + string(d.Kind), Word: word})
 			}
 		}
 	}
+	scanner, err := canary.New(secrets...)
+	if err != nil {
+		return err
+	}
+	var hits []string
+	bytes := int64(0)
 	for _, sub := range []string{"perm", "log", "run"} {
 		err := filepath.WalkDir(x.place.Path(sub), func(path string, e os.DirEntry, err error) error {
 			if err != nil || !e.Type().IsRegular() {
@@ -300,16 +310,17 @@ func (x *outside) nothingShows() error {
 			if err != nil {
 				return err
 			}
-			for what, secret := range secrets {
-				if bytes.Contains(b, []byte(secret)) {
-					return fmt.Errorf("%s is in %s", what, path)
-				}
-			}
+			bytes += int64(len(b))
+			scanner.Bytes(b, func(h canary.Hit) { hits = append(hits, fmt.Sprintf("%v of %s", h, path)) })
 			return nil
 		})
 		if err != nil {
 			return err
 		}
+	}
+	x.report.figure("scanned", "%d words in %d forms, %d MB of files and logs", len(secrets), len(scanner.Forms()), bytes>>20)
+	if len(hits) > 0 {
+		return fmt.Errorf("%d found, first: %s", len(hits), hits[0])
 	}
 	return nil
 }
