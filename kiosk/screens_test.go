@@ -35,6 +35,8 @@ func longHolder() holder {
 	}
 }
 
+var longEnd = LogEnd{Journal: [8]byte{0xff, 0xff, 0xff, 0xff}, Seq: 1<<64 - 1, Hash: [32]byte{0xff, 0xff, 0xff, 0xff}}
+
 // receiptText is as long as the longest receipt.
 var receiptText = "KR1:" + strings.Repeat("6BF$A7", 48)
 
@@ -60,8 +62,10 @@ func pages(t *testing.T) map[string]page {
 	two.warnings = longest[:warningsBeside]
 	name := func(b *words.Book) string { return longHolder().name(b) }
 	out := map[string]page{
-		"idle": idlePage, "idle-warning": idleWarningPage, "later": laterPage, "officer-insert": officerInsertPage, "remove": removePage,
-		"pin-low": pinLowPage, "face-wait": faceWaitPage, "token": tokenPage(h), "token/warnings": tokenPage(two), "pickup": pickupPage(h),
+		"idle": noticed(idlePage, nil), "idle-warning": idleWarningPage, "later": laterPage, "officer-insert": officerInsertPage, "remove": removePage,
+		"pin-low": pinLowPage, "face-wait": faceWaitPage, "token": tokenPage(h), "token/warnings": tokenPage(two), "pickup": pickupPage(h, h.ends, false),
+		"pickup/elsewhere": pickupPage(h, h.ends, true), "elsewhere/unknown": elsewherePage(RuleFleetUnknown), "elsewhere/pending": elsewherePage(RuleFleetPending),
+		"fork": forkPage(strings.Repeat("k", 64), longEnd), "fork-clear": forkClearPage(strings.Repeat("k", 64), longEnd),
 		"notice":            noticePage(longest[:warningsAlone]),
 		"pin":               typed(pinPage("pin", name, -1, ""), 0),
 		"pin/wrong":         typed(pinPage("pin", name, 2, RulePINWrong), 0),
@@ -71,7 +75,7 @@ func pages(t *testing.T) map[string]page {
 		"national-id/wrong": typed(nationalIDPage(true), maxNumber),
 		"sign":              signPage(h, pkcs11.RSA2048.String(), name),
 	}
-	for _, id := range []string{"reading", "officer-reading", "key-making", "signing", "storing", "loading"} {
+	for _, id := range []string{"reading", "officer-reading", "key-making", "signing", "storing", "loading", "fleet-asking", "fork-asking"} {
 		out[id] = working(id, 1, 3)
 	}
 	for _, status := range []string{"receipt.recorded", "receipt.offline", "receipt.waiting", "receipt.free", "receipt.accepted"} {
@@ -95,7 +99,7 @@ func pages(t *testing.T) map[string]page {
 	}
 	for _, rule := range append(all, "NO-SUCH-RULE") {
 		out["refused/"+rule] = refusalPage(rule, display.TokenFree)
-		if rule == RuleTokensAway || strings.HasPrefix(rule, "STORE-") || strings.HasPrefix(rule, "PROFILE") {
+		if rule == RuleTokensAway || strings.HasPrefix(rule, "STORE-") || strings.HasPrefix(rule, "PERM-") || strings.HasPrefix(rule, "PROFILE") {
 			out["trouble/"+rule] = troublePage(rule)
 		}
 	}
@@ -149,7 +153,7 @@ func TestEveryPageFits(t *testing.T) {
 	t.Parallel()
 	all := pages(t)
 	kinds := map[string][]display.Screen{}
-	waits := []string{"reading", "officer-reading", "key-making", "signing", "storing", "loading", "remove"}
+	waits := []string{"reading", "officer-reading", "key-making", "signing", "storing", "loading", "fleet-asking", "fork-asking", "remove"}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		for _, lang := range words.Languages {
 			b := words.In(lang)

@@ -83,7 +83,7 @@ func TestKeyMap(t *testing.T) {
 			full[key] = true
 		}
 	}
-	for _, key := range []rune("0123456789\n\bLC") {
+	for _, key := range "0123456789\n\bLC" {
 		if !numeric[key] || !full[key] {
 			t.Errorf("%q: on a numeric keypad %v, on a full keyboard %v", key, numeric[key], full[key])
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -12,17 +11,12 @@ import (
 	"mohr.internal/appliance/journal"
 	"mohr.internal/appliance/outboxlink"
 	"mohr.internal/appliance/vault"
-	"mohr.internal/display"
-	"mohr.internal/display/panel"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/check"
 )
 
 // RuleProfile is shown when the profile or the keys cannot be used.
 const RuleProfile = "PROFILE"
-
-// troubleWait is how long a trouble screen stays before everything is tried anew.
-const troubleWait = 2 * time.Second
 
 // Create makes the empty journal of a new station. It is a step of its own so
 // that a lost journal is never replaced by an empty one in silence.
@@ -32,51 +26,6 @@ func Create(c *config.Kioskd) error {
 		return err
 	}
 	return j.Close()
-}
-
-// Run serves until ctx ends. Whatever keeps the station from serving is on the
-// screen, in words, and is tried anew until it is gone.
-func Run(ctx context.Context, c *config.Kioskd, log *slog.Logger) error {
-	p, err := dialPanel(ctx, c.Panel, log)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	surface := NewSurface(p, log, func(s display.Screen, took time.Duration) {
-		log.Info("screen", "id", s.ID, "lang", s.Lang, "render_us", took.Microseconds())
-	})
-	for ctx.Err() == nil {
-		err := serve(ctx, c, surface, log)
-		if ctx.Err() != nil {
-			break
-		}
-		log.Error("out of service", "err", err)
-		if err := surface.Show(kiosk.TroublePage(troubleRule(err), c.Language)); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(troubleWait):
-		}
-	}
-	return nil
-}
-
-// dialPanel waits for the panel for as long as it takes: a kiosk without a screen
-// can do nothing else.
-func dialPanel(ctx context.Context, c config.Panel, log *slog.Logger) (panel.Panel, error) {
-	for {
-		each, cancel := context.WithTimeout(ctx, 5*time.Second)
-		p, err := panel.Dial(each, c.Path)
-		cancel()
-		if err == nil {
-			return p, nil
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		log.Warn("waiting for the panel", "err", err)
-	}
 }
 
 // serve is one life of the station: from opening the journal to its first failure.
@@ -90,9 +39,6 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 	healed := storage.HealedNotes()
 	for _, h := range healed {
 		log.Warn("journal healed", "what", h)
-	}
-	if storage.Free() < minFree {
-		return &kiosk.Refusal{Rule: kiosk.RuleStoreFull, Err: fmt.Errorf("station: %d bytes free in the journal", storage.Free())}
 	}
 	ledger, err := kiosk.OpenLedger(storage, clock)
 	if err != nil {
@@ -132,10 +78,6 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 	stop()
 	return errors.Join(err, <-outbox, <-fleet)
 }
-
-// minFree is the room a whole renewal needs, several times over: with less, no
-// citizen is begun with.
-const minFree = 512 << 10
 
 // assemble reads what the ceremony needs from files.
 func assemble(c *config.Kioskd, clock *Clock, log *slog.Logger) (*kiosk.Kiosk, error) {

@@ -54,6 +54,13 @@ func (s *Surface) Show(screen display.Screen) error {
 	return s.draw(screen)
 }
 
+// Screen is the ID of the screen that is up.
+func (s *Surface) Screen() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.screen.ID
+}
+
 func (s *Surface) draw(screen display.Screen) error {
 	start := time.Now()
 	frame, err := display.Render(screen, s.panel.Size())
