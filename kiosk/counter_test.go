@@ -89,6 +89,7 @@ type counter struct {
 	trust   receipt.TrustList
 	rand    io.Reader
 	noCRL   bool
+	fleet   Fleet
 
 	citizen, officer *stick
 	kiosk            *Kiosk
@@ -213,7 +214,7 @@ func (c *counter) start() {
 	c.kiosk = &Kiosk{
 		Profile: c.profile, Surface: c.glass, Tokens: c.ports, Ledger: ledger, Clock: c.clock, Rand: c.rand, Keys: c.keys,
 		Outbox: NewOutbox(ledger, c.profile.Pool(), c.profile.Intermediates(), c.clock, log),
-		CRLs:   c.crls, Recipient: c.pki.Issuing.RawSubject,
+		CRLs:   c.crls, Fleet: c.fleet, Recipient: c.pki.Issuing.RawSubject,
 		ID: "kiosk-7", Number: 7, Office: testOffice, Idle: 2 * time.Minute, Language: "fa", Log: log,
 	}
 	ctx, stop := context.WithCancel(c.t.Context())

@@ -23,6 +23,8 @@ type memJournal struct {
 	failed   bool
 	twist    func(seq uint64, b []byte) []byte // what Read returns instead
 	free     int64
+	fill     float64
+	under    Journal // a real one that is written first and says how full it is
 }
 
 func newJournal(records ...[]byte) *memJournal {
@@ -37,6 +39,11 @@ func (j *memJournal) Append(payload []byte) (uint64, error) {
 		j.failAt--
 	}
 	hit := j.failAt == 0 && j.cause != nil
+	if j.under != nil {
+		if _, err := j.under.Append(payload); err != nil {
+			return 0, err
+		}
+	}
 	if j.failed || hit {
 		if hit && !j.failed && j.persists {
 			j.records = append(j.records, bytes.Clone(payload))
@@ -86,9 +93,21 @@ func (j *memJournal) Head() (seq uint64, hash [32]byte) {
 	return uint64(len(records)), hash
 }
 
+func (j *memJournal) Fill() float64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.under != nil {
+		return j.under.Fill()
+	}
+	return j.fill
+}
+
 func (j *memJournal) Free() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.under != nil {
+		return j.under.Free()
+	}
 	return j.free
 }
 

@@ -29,6 +29,8 @@ type Kiosk struct {
 	Tokens    Tokens
 	Ledger    *Ledger
 	Outbox    *Outbox
+	Transport Transport // nil: nothing is known but what the journal holds
+	Fleet     Fleet     // nil: an office by itself
 	Clock     Clock
 	Rand      io.Reader
 	Keys      Keys
@@ -71,12 +73,12 @@ func (k *Kiosk) Run(ctx context.Context) error {
 }
 
 // idle waits for a citizen's token. What keeps the next citizen from being served is
-// on the screen meanwhile; a journal that fails or is full is an error.
+// on the screen meanwhile; a journal that fails is an error.
 func (k *Kiosk) idle(ctx context.Context) (Device, error) {
 	two := false
 	for ctx.Err() == nil {
 		stored := k.Ledger.Changed()
-		if err := k.Ledger.ready(); err != nil {
+		if err := k.Ledger.Failed(); err != nil {
 			return Device{}, err
 		}
 		if theirs, forked := k.Ledger.Fork(); forked {
@@ -86,7 +88,8 @@ func (k *Kiosk) idle(ctx context.Context) (Device, error) {
 			continue
 		}
 		found, changed := k.presence.look(RoleCitizen)
-		p := page(idlePage)
+		notices := k.notices()
+		var p page
 		switch {
 		case len(found) == 1:
 			return found[0], nil
@@ -99,12 +102,21 @@ func (k *Kiosk) idle(ctx context.Context) (Device, error) {
 			}
 			p = waitPage(RuleTokenTwo)
 		case k.presence.away():
-			p = troublePage(RuleTokensAway)
+			p = noticed(troublePage(RuleTokensAway), notices)
+		case k.Ledger.full() != nil:
+			p = noticed(fullPage, notices)
+		default:
+			p = noticed(idlePage, notices)
 		}
 		two = len(found) > 1
-		wake, release := anyOf(changed, stored)
-		_, _, err := k.stage.await(ctx, p, wake, 0)
+		due, ignore := k.changedNotices(notices)
+		wake, release := anyOf(changed, stored, due)
+		choice, _, err := k.stage.await(ctx, p, wake, 0)
 		release()
+		ignore()
+		if choice == choiceStaff {
+			err = k.staff(ctx)
+		}
 		if err != nil {
 			return Device{}, err
 		}
@@ -160,11 +172,11 @@ func (k *Kiosk) farewell(ctx context.Context, device Device) {
 
 // resume finishes what was signed before a power cut and abandons what was not.
 func (k *Kiosk) resume() error {
-	if err := k.Ledger.note(RenewalID{}, EventStart, nil); err != nil {
+	if err := k.Ledger.remark(RenewalID{}, EventStart, nil); err != nil {
 		return err
 	}
 	if len(k.Healed) > 0 {
-		if err := k.Ledger.note(RenewalID{}, EventHealed, func(r *Record) { r.Notes = k.Healed }); err != nil {
+		if err := k.Ledger.remark(RenewalID{}, EventHealed, func(r *Record) { r.Notes = k.Healed }); err != nil {
 			return err
 		}
 	}
@@ -189,7 +201,7 @@ func (k *Kiosk) turnAway(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	if jerr := k.Ledger.note(RenewalID{}, EventTurnedAway, func(r *Record) { r.Rule = ruleOf(err) }); jerr != nil {
+	if jerr := k.Ledger.remark(RenewalID{}, EventTurnedAway, func(r *Record) { r.Rule = ruleOf(err) }); jerr != nil {
 		return jerr
 	}
 	return err

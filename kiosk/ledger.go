@@ -19,6 +19,7 @@ type Journal interface {
 	Replay(fn func(seq uint64, payload []byte) error) error
 	Head() (seq uint64, hash [32]byte) // the last record; its hash covers all before
 	Free() int64                       // room left, in bytes
+	Fill() float64                     // used part of the quota, 0 to 1
 }
 
 // How well the time is known, in the words of the receipt.
@@ -41,6 +42,9 @@ type Renewal struct {
 	Rule        string
 	Trouble     string // rule of the last thing that went wrong in this state, "" for none
 	Updated     time.Time
+	Since       time.Time // when it came into this state
+	Clock       string    // how well Since is known
+	Ends        time.Time // the old certificate's validity; zero if not known
 	OldCert     []byte
 	KeyID       []byte
 	NewKey      []byte
@@ -52,6 +56,8 @@ type Renewal struct {
 	Answer      []byte // the CA's last good answer, while a certConf is owed
 	Confirm     []byte // certConf to deliver
 	Confirmed   bool   // no certConf is owed
+	Elsewhere   bool   // another kiosk put the certificate on the token
+	loading     bool   // it was begun here
 	seq         uint64 // journal sequence of Request
 	touched     uint64 // and of the newest record
 }
@@ -67,6 +73,7 @@ type Ledger struct {
 
 	mu         sync.Mutex
 	renewals   map[RenewalID]*Renewal
+	open       int64 // renewals that have records to come
 	receiptSeq uint64
 	fork       fork
 	failed     error // the journal refused an append; nothing more is promised
@@ -106,17 +113,24 @@ func (l *Ledger) apply(seq uint64, r Record) error {
 	if n == nil {
 		n = &Renewal{ID: r.Renewal}
 	}
+	was := n.open()
 	to, err := follow(n.State, r)
 	if err != nil {
 		return err
 	}
 	if r.State != "" {
 		n.State, n.Rule, n.Trouble = to, r.Rule, ""
+		n.Since, n.Clock = time.Unix(r.Time, 0).UTC(), r.Clock
 	}
 	if r.Event == EventBadAnswer || r.Event == EventStopped || r.Event == EventConfirmRefused {
 		n.Trouble = r.Rule
 	}
+	n.loading = n.loading || r.Event == EventLoadIntent
+	n.Elsewhere = n.Elsewhere || r.Event == EventElsewhere
 	n.Updated, n.touched = time.Unix(r.Time, 0).UTC(), seq
+	if r.Ends != 0 {
+		n.Ends = time.Unix(r.Ends, 0).UTC()
+	}
 	take(&n.OldCert, r.OldCert)
 	take(&n.KeyID, r.KeyID)
 	take(&n.NewKey, r.NewKey)
@@ -135,10 +149,16 @@ func (l *Ledger) apply(seq uint64, r Record) error {
 	if r.Confirmed {
 		n.Confirmed, n.Confirm, n.Answer = true, nil, nil
 	}
-	if n.State.Ended() && n.Confirm == nil {
+	if (n.State.Ended() || n.Elsewhere) && n.Confirm == nil {
 		n.Request, n.Chain, n.Answer, n.Confirm = nil, nil, nil, nil // a year of ended renewals stays small
 	}
 	l.renewals[r.Renewal] = n
+	switch is := n.open(); {
+	case is && !was:
+		l.open++
+	case was && !is:
+		l.open--
+	}
 	return nil
 }
 
@@ -240,21 +260,6 @@ func (l *Ledger) Failed() error {
 	return l.failed
 }
 
-// spaceForCitizen is the room a whole renewal needs in the journal, several times
-// over: with less, nobody is begun with.
-const spaceForCitizen = 512 << 10
-
-// ready says whether another citizen can be begun with.
-func (l *Ledger) ready() error {
-	if err := l.Failed(); err != nil {
-		return err
-	}
-	if free := l.journal.Free(); free < spaceForCitizen {
-		return refuse(RuleStoreFull, "%d bytes free in the journal", free)
-	}
-	return nil
-}
-
 // Changed returns a channel that is closed at the next record, or when the journal
 // fails.
 func (l *Ledger) Changed() <-chan struct{} {
@@ -311,7 +316,7 @@ func (l *Ledger) checkpoint() (seq uint64, hash [16]byte) {
 func (l *Ledger) openFor(cert []byte) (Renewal, bool) {
 	hash := sha256.Sum256(cert)
 	all := l.All(func(n Renewal) bool {
-		return n.State.Signed() && (bytes.Equal(n.OldCert, hash[:]) || bytes.Equal(n.Certificate, cert))
+		return n.State.Signed() && !n.Elsewhere && (bytes.Equal(n.OldCert, hash[:]) || bytes.Equal(n.Certificate, cert))
 	})
 	if len(all) == 0 {
 		return Renewal{}, false
@@ -338,23 +343,29 @@ func (l *Ledger) unfinishedKey(oldCert []byte) []byte {
 	return all[len(all)-1].KeyID
 }
 
-// readBack reads the stored request from disk and compares it with what should be there.
-func (l *Ledger) readBack(id RenewalID, want []byte) error {
+// Request reads a renewal's request from disk, also when the renewal has ended.
+func (l *Ledger) Request(id RenewalID) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.renewals[id]
 	if n == nil || n.seq == 0 {
-		return &Refusal{Rule: RuleStoreFailed, Err: fmt.Errorf("kiosk: no request of renewal %v in the journal", id)}
+		return nil, fmt.Errorf("kiosk: no request of renewal %v in the journal", id)
 	}
 	b, err := l.journal.Read(n.seq)
 	if err != nil {
-		return &Refusal{Rule: RuleStoreFailed, Err: err}
+		return nil, err
 	}
 	r, err := ParseRecord(b)
+	return r.Request, err
+}
+
+// readBack reads the stored request from disk and compares it with what should be there.
+func (l *Ledger) readBack(id RenewalID, want []byte) error {
+	got, err := l.Request(id)
 	if err != nil {
 		return &Refusal{Rule: RuleStoreFailed, Err: err}
 	}
-	if !bytes.Equal(r.Request, want) {
+	if !bytes.Equal(got, want) {
 		return &Refusal{Rule: RuleStoreFailed, Err: fmt.Errorf("kiosk: request of renewal %v differs on disk", id)}
 	}
 	return nil

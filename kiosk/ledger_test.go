@@ -43,7 +43,7 @@ func TestEveryTransition(t *testing.T) {
 		"Receipted>Delivered": true, "Delivered>Issued": true, "Issued>Loaded": true,
 		"TokenRead>Refused": true, "IdentityVerified>Refused": true, "OfficerApproved>Refused": true, "KeyReady>Refused": true,
 		"TokenRead>Abandoned": true, "IdentityVerified>Abandoned": true, "OfficerApproved>Abandoned": true, "KeyReady>Abandoned": true,
-		"Delivered>Refused": true, "Issued>Refused": true,
+		"Delivered>Refused": true, "Issued>Refused": true, "None>Issued": true,
 	}
 	for from := None; from <= Abandoned; from++ {
 		for to := None; to <= Abandoned+1; to++ {
@@ -148,7 +148,7 @@ func TestLedgerFails(t *testing.T) {
 		t.Error("a record that was not acknowledged is believed")
 	}
 	j.failed, j.cause = false, nil
-	if err := l.note(RenewalID{}, EventStart, nil); ruleOf(err) != RuleStoreFailed || l.ready() == nil {
+	if err := l.note(RenewalID{}, EventStart, nil); ruleOf(err) != RuleStoreFailed || l.Failed() == nil {
 		t.Errorf("goes on after a failure: %v", err)
 	}
 	full := newJournal()

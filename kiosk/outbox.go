@@ -183,7 +183,7 @@ func (o *Outbox) expect(n Renewal, kind string) (cmp.Expect, error) {
 	if err != nil {
 		return cmp.Expect{}, err
 	}
-	e.Anchors, e.Intermediates, e.Time, e.Skew = o.anchors, o.intermediates, o.clock.Now(), 5*time.Minute
+	o.believe(&e)
 	var later []byte
 	switch kind {
 	case parcelPoll:
@@ -200,6 +200,11 @@ func (o *Outbox) expect(n Renewal, kind string) (cmp.Expect, error) {
 	return e, nil
 }
 
+// believe adds whom and what to believe, and now.
+func (o *Outbox) believe(e *cmp.Expect) {
+	e.Anchors, e.Intermediates, e.Time, e.Skew = o.anchors, o.intermediates, o.clock.Now(), 5*time.Minute
+}
+
 // bad keeps an answer away from everything; it is journaled once per rule.
 func (o *Outbox) bad(n Renewal, err error) Verdict {
 	o.log.Warn("answer refused", "renewal", n.ID, "err", err)
@@ -213,7 +218,7 @@ func (o *Outbox) bad(n Renewal, err error) Verdict {
 		return Verdict{After: after}
 	}
 	o.noted[one] = true
-	jerr := o.ledger.note(n.ID, EventBadAnswer, func(r *Record) { r.Rule, r.Notes = RuleCAAnswer, []string{clip(err.Error())} })
+	jerr := o.ledger.remark(n.ID, EventBadAnswer, func(r *Record) { r.Rule, r.Notes = RuleCAAnswer, []string{clip(err.Error())} })
 	if jerr != nil {
 		o.log.Error("cannot journal a bad answer", "err", jerr)
 	}

@@ -23,6 +23,10 @@ func cancel(b *words.Book) display.Choice {
 	return display.Choice{ID: choiceCancel, Label: b.Say("button.cancel"), Key: 'C'}
 }
 
+func back(b *words.Book) display.Choice {
+	return display.Choice{ID: choiceCancel, Label: b.Say("button.back"), Key: 'C'}
+}
+
 func yesNo(b *words.Book) []display.Choice {
 	return []display.Choice{
 		{ID: choiceYes, Label: b.Say("button.yes"), Key: '1', Primary: true},

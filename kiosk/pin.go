@@ -11,12 +11,16 @@ import (
 // maxPIN bounds what can be typed: no known token takes more.
 const maxPIN = 32
 
+// maxEntries is how many wrong PINs one visit takes, on tokens that take more or do
+// not tell: whoever has to guess does not know the PIN.
+const maxEntries = 10
+
 // login asks for a PIN until it is right, a person gives up, or a rule says stop.
 // One entry is at most one try; the try is in the journal before the PIN is sent
 // and its result after, so a try without a result means that nobody knows.
 func (k *Kiosk) login(ctx context.Context, id RenewalID, session *pkcs11.Session, token pkcs11.Token, pageID string, name naming) error {
 	before := ""
-	for {
+	for entry := 1; ; {
 		state, err := session.LoginState(ctx)
 		if err != nil {
 			return err
@@ -38,7 +42,8 @@ func (k *Kiosk) login(ctx context.Context, id RenewalID, session *pkcs11.Session
 		}
 		err = k.try(ctx, id, session, pin)
 		var refused *pkcs11.PINError
-		if errors.As(err, &refused) && refused.Reason == pkcs11.PINWrong {
+		if errors.As(err, &refused) && refused.Reason == pkcs11.PINWrong && entry < maxEntries {
+			entry++
 			before = RulePINWrong
 			continue
 		}

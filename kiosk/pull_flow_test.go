@@ -263,6 +263,7 @@ func TestReturnWithTheNewCertificate(t *testing.T) {
 				_, err := s.Login(c.t.Context(), []byte(citizenPIN))
 				c.must(err)
 				c.entries[c.citizen]++
+				c.must(c.kiosk.Ledger.note(n.ID, EventLoadIntent, nil))
 				c.must(s.WriteCertificate(c.t.Context(), key, "new", n.Certificate))
 				if retire {
 					c.must(s.Retire(c.t.Context(), pkcs11.Retirement{

@@ -38,26 +38,28 @@ type Record struct {
 	Tries       *int     `cbor:"23,keyasint,omitempty"` // PIN tries left, -1 unknown
 	Notes       []string `cbor:"24,keyasint,omitempty"` // rule IDs of warnings in force
 	Signal      string   `cbor:"25,keyasint,omitempty"` // what decided first or later renewal
+	Ends        int64    `cbor:"26,keyasint,omitempty"` // the old certificate's end, Unix seconds
 	Foreign     *LogEnd  `cbor:"30,keyasint,omitempty"` // end of a log that is not this journal
 }
 
 // Events that are not changes of state.
 const (
-	EventPINTry         = "pin-try"         // before a PIN is sent; without a result the outcome is unknown
-	EventPINResult      = "pin-result"      // after
-	EventKeyIntent      = "key-intent"      // before the first command that changes the token
-	EventEvidence       = "evidence"        // sealed evidence
-	EventLoadIntent     = "load-intent"     // before a certificate is written
-	EventConfirm        = "confirm"         // certConf made while the token was in
-	EventConfirmed      = "confirmed"       // the CA took it
-	EventConfirmRefused = "confirm-refused" // the CA will not take it; Notes are its words
-	EventBadAnswer      = "bad-answer"      // an answer that failed a check; nothing was done with it
-	EventTurnedAway     = "turned-away"     // a token or person refused before a renewal began
-	EventStopped        = "stopped"         // a pick-up or load that ended early; the renewal stays as it was
-	EventStart          = "start"           // the kiosk came up
-	EventHealed         = "healed"          // the journal mended one copy from the other; Notes say where
-	EventFork           = "fork"            // the centre has another log under this kiosk's name; Foreign is its end
-	EventForkCleared    = "fork-cleared"    // an officer left that log behind
+	EventPINTry         = "pin-try"          // before a PIN is sent; without a result the outcome is unknown
+	EventPINResult      = "pin-result"       // after
+	EventKeyIntent      = "key-intent"       // before the first command that changes the token
+	EventEvidence       = "evidence"         // sealed evidence
+	EventLoadIntent     = "load-intent"      // before a certificate is written
+	EventConfirm        = "confirm"          // certConf made while the token was in
+	EventConfirmed      = "confirmed"        // the CA took it
+	EventConfirmRefused = "confirm-refused"  // the CA will not take it; Notes are its words
+	EventBadAnswer      = "bad-answer"       // an answer that failed a check; nothing was done with it
+	EventTurnedAway     = "turned-away"      // a token or person refused before a renewal began
+	EventStopped        = "stopped"          // a pick-up or load that ended early; the renewal stays as it was
+	EventElsewhere      = "loaded-elsewhere" // the token came back with the certificate that waited for it here
+	EventStart          = "start"            // the kiosk came up
+	EventHealed         = "healed"           // the journal mended one copy from the other; Notes say where
+	EventFork           = "fork"             // the centre has another log under this kiosk's name; Foreign is its end
+	EventForkCleared    = "fork-cleared"     // an officer left that log behind
 )
 
 const recordVersion = 1

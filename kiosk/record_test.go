@@ -19,7 +19,7 @@ func full() Record {
 		Version: recordVersion, Renewal: RenewalID{1, 2, 3}, Time: 1772357400, Clock: ClockKept, State: Issued.String(), Rule: "RULE",
 		OldCert: []byte{1}, KeyID: []byte{2}, NewKey: []byte{3}, Request: []byte{4}, Receipt: "KR1:X", ReceiptSeq: 5,
 		Certificate: []byte{6}, Chain: [][]byte{{7}, {8}}, Sealed: []byte{9}, Answer: []byte{10}, Confirm: []byte{11}, Confirmed: true,
-		Officer: []byte{12}, Tries: &tries, Notes: []string{"A", "B"}, Signal: "unknown",
+		Officer: []byte{12}, Tries: &tries, Notes: []string{"A", "B"}, Signal: "unknown", Ends: 13,
 	}
 	return r
 }

@@ -35,6 +35,9 @@ const (
 	RuleFleetFork    = "FLEET-FORK"    // the centre's log of this kiosk is not this journal
 	RuleFleetClone   = "FLEET-CLONE"   // and that log still grows
 	RuleFleetOffline = "FLEET-OFFLINE" // the centre cannot be asked how far it is
+	RuleFleetUnknown = "FLEET-UNKNOWN" // the fleet cannot be asked for a certificate
+	RuleFleetPending = "FLEET-PENDING" // the fleet has none yet for a key that another kiosk made
+	RuleFleetAnswer  = "FLEET-ANSWER"  // what the fleet has for a key fails a check
 
 	RulePINWrong   = "PIN-WRONG"
 	RulePINLength  = "PIN-LENGTH"

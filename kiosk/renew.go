@@ -30,8 +30,21 @@ func (k *Kiosk) ceremony(station context.Context, device Device) error {
 	defer c.session.Close()
 
 	// 2. Check: whether there is unfinished business, certificate, rules.
+	if err := k.Ledger.cramped(); err != nil {
+		return err
+	}
 	if id, ok := k.unfinished(c); ok {
 		return k.settle(station, ctx, c, id) // 10 and 11, on return: never a second request for one certificate
+	}
+	id, found, err := k.elsewhere(ctx, c)
+	if err != nil {
+		return k.turnAway(k.removedOr(ctx, err))
+	}
+	if found {
+		return k.finish(station, ctx, c, id) // 11, of a renewal at another kiosk
+	}
+	if err := k.Ledger.full(); err != nil {
+		return err // not even that is journaled: what is left is for those who were begun with
 	}
 	if err := k.checkToken(c); err != nil {
 		return k.turnAway(k.removedOr(ctx, err))
@@ -39,8 +52,7 @@ func (k *Kiosk) ceremony(station context.Context, device Device) error {
 	if err := k.greet(ctx, c); err != nil {
 		return k.turnAway(k.removedOr(ctx, err))
 	}
-	id, err := k.begin(c)
-	if err != nil {
+	if id, err = k.begin(c); err != nil {
 		return err
 	}
 	stored, err := k.request(ctx, c, id)
@@ -125,6 +137,9 @@ func (k *Kiosk) greet(ctx context.Context, c *citizen) error {
 			}
 		}
 	}
+	if err := k.askElsewhere(ctx, c); err != nil {
+		return err
+	}
 	if c.decision.First {
 		return nil
 	}
@@ -150,7 +165,7 @@ func (k *Kiosk) begin(c *citizen) (RenewalID, error) {
 		return id, err
 	}
 	return id, k.Ledger.advance(id, TokenRead, func(r *Record) {
-		r.OldCert, r.Notes, r.Signal = c.oldHash(), c.warnings, c.decision.Signal
+		r.OldCert, r.Ends, r.Notes, r.Signal = c.oldHash(), c.ends.Unix(), c.warnings, c.decision.Signal
 	})
 }
 
@@ -214,10 +229,18 @@ const removalSettles = 700 * time.Millisecond
 // settle shows the receipt, waits for the CA while the token is in, and loads the
 // certificate if it comes.
 func (k *Kiosk) settle(station, ctx context.Context, c *citizen, id RenewalID) error {
+	if n, _ := k.Ledger.Renewal(id); n.Receipt == "" { // found in the fleet, on an earlier visit
+		return k.finish(station, ctx, c, id)
+	}
 	issued, err := k.deliver(station, c, id)
 	if err != nil || !issued {
 		return err
 	}
+	return k.finish(station, ctx, c, id)
+}
+
+// finish loads an issued certificate.
+func (k *Kiosk) finish(station, ctx context.Context, c *citizen, id RenewalID) error {
 	if !c.loggedIn {
 		if err := k.pickUp(ctx, c, id); err != nil {
 			return k.stopped(id, k.removedOr(ctx, err))
@@ -240,7 +263,12 @@ func (k *Kiosk) settle(station, ctx context.Context, c *citizen, id RenewalID) e
 
 // pickUp asks a returning holder for the PIN.
 func (k *Kiosk) pickUp(ctx context.Context, c *citizen, id RenewalID) error {
-	if err := k.goOn(ctx, pickupPage(c.holder)); err != nil {
+	n, _ := k.Ledger.Renewal(id)
+	cert, err := check.ParseCertificate(n.Certificate)
+	if err != nil {
+		return err
+	}
+	if err := k.goOn(ctx, pickupPage(c.holder, cert.NotAfter, n.Receipt == "")); err != nil {
 		return err
 	}
 	return k.loginCitizen(ctx, c, id)
@@ -256,7 +284,7 @@ func (k *Kiosk) loginCitizen(ctx context.Context, c *citizen, id RenewalID) erro
 
 // stopped journals that a pick-up ended early; the renewal stays as it was.
 func (k *Kiosk) stopped(id RenewalID, err error) error {
-	if jerr := k.Ledger.note(id, EventStopped, func(r *Record) { r.Rule = ruleOf(err) }); jerr != nil {
+	if jerr := k.Ledger.remark(id, EventStopped, func(r *Record) { r.Rule = ruleOf(err) }); jerr != nil {
 		return errors.Join(err, jerr)
 	}
 	return err

@@ -229,37 +229,6 @@ func TestReadBackDiffers(t *testing.T) {
 	}
 }
 
-// A full journal: nobody is begun with, and Run says why.
-func TestJournalFull(t *testing.T) {
-	counterTest(t, options{}, func(c *counter) {
-		c.halt()
-		c.journal.free = spaceForCitizen - 1
-		c.start()
-		err := <-c.ended
-		if ruleOf(err) != RuleStoreFull {
-			t.Errorf("Run ended with %v", err)
-		}
-		c.journal.free = spaceForCitizen
-		c.start()
-		c.at("idle")
-	})
-	t.Run("while a citizen is served", func(t *testing.T) {
-		counterTest(t, options{}, func(c *counter) {
-			c.walk("receipt")
-			c.journal.mu.Lock()
-			c.journal.free = 0
-			c.journal.mu.Unlock()
-			c.walk("accepted")
-			c.press(choiceOK)
-			c.pull(c.citizen)
-			if err := <-c.ended; ruleOf(err) != RuleStoreFull {
-				t.Errorf("Run ended with %v", err)
-			}
-			c.ended <- nil
-		})
-	})
-}
-
 // The journal fails while nobody is at the counter: the kiosk goes out of service at
 // once, not with the next citizen.
 func TestJournalFailsWhileIdle(t *testing.T) {

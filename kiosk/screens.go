@@ -2,6 +2,7 @@ package kiosk
 
 import (
 	"strings"
+	"time"
 
 	"mohr.internal/display"
 	"mohr.internal/kiosk/check"
@@ -269,13 +270,30 @@ func receiptPage(r Renewal, tracking, status string, hold display.TokenState) pa
 	}
 }
 
-func pickupPage(h holder) page {
+func pickupPage(h holder, ends time.Time, elsewhere bool) page {
 	return func(b *words.Book) display.Screen {
-		return display.Screen{
+		s := display.Screen{
 			ID: "pickup", Mood: display.Ask, Title: b.Say("pickup.title"), Lines: []string{b.Say("pickup.line")},
-			Facts:   []display.Fact{{Label: b.Say("fact.name"), Value: h.name(b)}},
+			Facts: []display.Fact{
+				{Label: b.Say("fact.name"), Value: h.name(b)},
+				{Label: b.Say("fact.ends"), Value: date(b, ends)},
+			},
 			Token:   hint(b, display.TokenKeep),
 			Choices: []display.Choice{next(b), cancel(b)},
+		}
+		if elsewhere {
+			s.Lines = append([]string{b.Say("pickup.elsewhere")}, s.Lines...)
+		}
+		return s
+	}
+}
+
+// elsewherePage asks the holder about another kiosk; rule says what is not known.
+func elsewherePage(rule string) page {
+	return func(b *words.Book) display.Screen {
+		return display.Screen{
+			ID: "elsewhere", Mood: display.Ask, Title: b.Say("elsewhere.title"), Lines: []string{b.Say("why." + rule), b.Say("elsewhere.line")},
+			Token: hint(b, display.TokenKeep), Choices: yesNo(b),
 		}
 	}
 }

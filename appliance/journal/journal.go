@@ -260,13 +260,6 @@ func (j *Journal) Used() int64 { return j.quota() - j.Free() }
 
 func (j *Journal) quota() int64 { return int64(j.geo.Segments) * int64(j.geo.Pages-1) * PageSize }
 
-// From these parts of the quota on somebody has to be told, and no new work is
-// to be begun; what was begun finds room behind the second.
-const (
-	FillWarn = 0.80
-	FillStop = 0.95
-)
-
 // Fill is the used part of the quota, 0 to 1.
 func (j *Journal) Fill() float64 {
 	return 1 - float64(j.Free())/float64(j.quota())

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mohr.internal/appliance/journal"
+	"mohr.internal/kiosk"
 )
 
 const journalHelp = `usage: mohrctl journal info FOLDER
@@ -69,10 +70,10 @@ func journalInfo(args []string) error {
 	fmt.Printf("journal: %x\nrecords: %d\nhead: %d %x\nused: %d of %d bytes, %.1f %%\nread in: %v\n",
 		j.ID(), seq, seq, head, j.Used(), j.Used()+j.Free(), 100*j.Fill(), time.Since(start).Round(time.Millisecond))
 	switch {
-	case j.Fill() >= journal.FillStop:
-		fmt.Printf("full: no new citizen from %.0f %% on\n", 100*journal.FillStop)
-	case j.Fill() >= journal.FillWarn:
-		fmt.Printf("nearly full: no new citizen from %.0f %% on\n", 100*journal.FillStop)
+	case j.Fill() >= kiosk.FillStop:
+		fmt.Printf("full: no new citizen from %.0f %% on\n", 100*kiosk.FillStop)
+	case j.Fill() >= kiosk.FillWarn:
+		fmt.Printf("nearly full: no new citizen from %.0f %% on\n", 100*kiosk.FillStop)
 	}
 	for _, h := range j.Healed() {
 		fmt.Println("damaged in one copy:", h)

@@ -159,6 +159,12 @@ func (e Expect) checkCertRep(a Answer, m *Message, b certRepMessage) (Answer, er
 	return a, nil
 }
 
+// Certificate holds a certificate that came without the CA's answer to all that it
+// would be held to in one. chain may help to build a path and is not trusted.
+func (e Expect) Certificate(der []byte, chain [][]byte) (*x509.Certificate, []*x509.Certificate, error) {
+	return e.checkCert(der, parseCerts(chain))
+}
+
 // checkCert holds an issued certificate to what was asked for.
 func (e Expect) checkCert(der []byte, sent []*x509.Certificate) (*x509.Certificate, []*x509.Certificate, error) {
 	c, err := x509.ParseCertificate(der)

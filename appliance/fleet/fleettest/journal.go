@@ -111,3 +111,6 @@ func (l Ledger) Replay(fn func(seq uint64, payload []byte) error) error {
 
 // Free is endless.
 func (l Ledger) Free() int64 { return 1 << 40 }
+
+// Fill is nothing of it.
+func (l Ledger) Fill() float64 { return 0 }
