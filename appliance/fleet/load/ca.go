@@ -23,6 +23,7 @@ import (
 type faults struct {
 	posted, dropped, doubled, differed atomic.Int64 // at the CA
 	failed, unsettled                  atomic.Int64 // at the kiosks
+	misjudged                          atomic.Int64 // of them at kiosks whose clock was off
 	settled                            atomic.Int64 // requests
 	last, most                         atomic.Int64 // Unix nanoseconds of the last settled request, and of the markth
 	mark                               int64

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,12 +19,6 @@ import (
 	"mohr.internal/appliance/outboxlink"
 	"mohr.internal/kiosk"
 )
-
-// clock is the system's, and known to be right.
-type clock struct{}
-
-func (clock) Now() time.Time  { return time.Now() }
-func (clock) Quality() string { return kiosk.ClockTrusted }
 
 // simulated is a kiosk without a screen: kioskd's side of both sockets.
 type simulated struct {
@@ -35,19 +30,24 @@ type simulated struct {
 	outbox                *kiosk.Outbox
 	log                   *fleetlog.Log
 	server                *fleetlink.Server
+	clock                 *clock
+	disorder              int // parcels that are not handed out in the journal's order
 	outboxPath, fleetPath string
 }
 
 func newSimulated(w *world, id string, n uint64, key crypto.Signer, backlog []raised, dir string) (*simulated, error) {
 	k := &simulated{
-		id: id, key: key, backlog: backlog,
+		id: id, key: key, backlog: backlog, clock: &clock{jumpy: jumpy(int(n))},
 		outboxPath: filepath.Join(dir, id+".o"), fleetPath: filepath.Join(dir, id+".f"),
 	}
 	var journalID [8]byte
 	binary.BigEndian.PutUint64(journalID[:], n+1)
 	k.journal = fleettest.NewJournal(journalID)
-	for _, r := range backlog {
+	for i, r := range backlog {
 		for _, record := range r.records {
+			if k.clock.jumpy {
+				record.Time = jumps[i%len(jumps)](r.at).Unix()
+			}
 			b, err := record.Marshal()
 			if err != nil {
 				return nil, err
@@ -59,10 +59,15 @@ func newSimulated(w *world, id string, n uint64, key crypto.Signer, backlog []ra
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
-	if k.ledger, err = kiosk.OpenLedger(k.journal.Ledger(), clock{}); err != nil {
+	if k.ledger, err = kiosk.OpenLedger(k.journal.Ledger(), k.clock); err != nil {
 		return nil, err
 	}
-	k.outbox = kiosk.NewOutbox(k.ledger, w.pki.Roots(), []*x509.Certificate{w.pki.Issuing}, clock{}, quiet)
+	k.outbox = kiosk.NewOutbox(k.ledger, w.pki.Roots(), []*x509.Certificate{w.pki.Issuing}, k.clock, quiet)
+	for i, p := range k.outbox.Pending() {
+		if i >= len(backlog) || !strings.HasPrefix(p.ID, backlog[i].id.String()) {
+			k.disorder++
+		}
+	}
 	k.log, err = fleetlog.New(fleetlog.Options{
 		Kiosk: id, Journal: k.journal, Changed: k.journal.Changed, Recipients: []string{w.centre.Recipient().String()}, Key: key, Rand: rand.Reader,
 	})
@@ -84,7 +89,8 @@ func (k *simulated) serve(ctx context.Context, running *sync.WaitGroup, f *fault
 		ol.Close()
 		return err
 	}
-	running.Go(func() { outboxlink.Serve(ctx, ol, box{k.outbox, f}, slog.New(slog.DiscardHandler)) })
+	k.clock.start.Store(time.Now().UnixNano())
+	running.Go(func() { outboxlink.Serve(ctx, ol, box{k, f}, slog.New(slog.DiscardHandler)) })
 	running.Go(func() { k.server.Serve(ctx, fl) })
 	return nil
 }
@@ -102,12 +108,14 @@ func (k *simulated) behind() int {
 
 // box is the ceremony's outbox for the link, with every failure counted.
 type box struct {
-	*kiosk.Outbox
+	*simulated
 	faults *faults
 }
 
+func (b box) Changed() <-chan struct{} { return b.outbox.Changed() }
+
 func (b box) Pending() (out []outboxlink.Parcel) {
-	for _, p := range b.Outbox.Pending() {
+	for _, p := range b.outbox.Pending() {
 		out = append(out, outboxlink.Parcel(p))
 	}
 	return out
@@ -115,15 +123,18 @@ func (b box) Pending() (out []outboxlink.Parcel) {
 
 func (b box) Failed(id string, f outboxlink.Failure) {
 	b.faults.failed.Add(1)
-	b.Outbox.Failed(id, f.Why)
+	b.outbox.Failed(id, f.Why)
 }
 
 func (b box) Answer(id string, der []byte) (bool, time.Duration) {
-	v := b.Outbox.Answer(id, der)
+	v := b.outbox.Answer(id, der)
 	if v.Done {
 		b.faults.settle()
 	} else {
 		b.faults.unsettled.Add(1)
+		if b.clock.jumpy {
+			b.faults.misjudged.Add(1)
+		}
 	}
 	return v.Done, v.After
 }
