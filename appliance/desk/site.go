@@ -28,7 +28,9 @@ type SiteOptions struct {
 
 	// Ports are the sysfs names of the USB ports by role; nil means 1-1 citizen and 1-2 officer.
 	Ports []config.Port
-	// Modules are the folders that PKCS#11 modules are searched in; nil means where Debian has them.
+	// Keypad is the port of the keypad; "" means 1-3.
+	Keypad string
+	// ModuleDirs are the folders that PKCS#11 modules are searched in; nil means the image's.
 	ModuleDirs []string
 
 	Profile func(*profile.Profile) // changes the profile before it is signed
@@ -50,8 +52,11 @@ func ProvisionSite(ctx context.Context, o SiteOptions) (*Place, error) {
 	if o.Ports == nil {
 		o.Ports = []config.Port{{Port: "1-1", Role: "citizen"}, {Port: "1-2", Role: "officer"}}
 	}
+	if o.Keypad == "" {
+		o.Keypad = "1-3"
+	}
 	if o.ModuleDirs == nil {
-		o.ModuleDirs = []string{"/usr/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu"}
+		o.ModuleDirs = []string{"/usr/lib/mohr"}
 	}
 	desk := Options{
 		Dir: o.Dir, Time: o.Time, Kinds: o.Kinds, Language: o.Language, RSA: o.RSA, Cards: true, Profile: o.Profile,
@@ -115,7 +120,7 @@ func (p *Place) settle(o SiteOptions) {
 	k.Perm = Perm
 	k.Journal = config.Journal{Dir: at("journal"), SegmentBytes: 1 << 20, Segments: 24}
 	k.Tokend, k.Outbox = "/run/mohr/tokend.sock", "/run/mohr/outbox.sock"
-	k.Panel = config.Panel{Kind: "framebuffer", Path: "/dev/fb0"}
+	k.Panel = config.Panel{Kind: "framebuffer", Path: "/dev/fb0", Keypad: &config.Keypad{Port: o.Keypad}}
 	k.Profile = config.Profile{File: at("profile.json"), Signature: at("profile.sig"), PublisherKey: at("publisher.pem")}
 	k.Keys = config.Keys{
 		RA:      config.RAKey{Key: at("keys", "ra.key"), Certificate: at("keys", "ra.pem"), Chain: at("keys", "chain.pem")},

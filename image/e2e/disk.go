@@ -40,8 +40,8 @@ func copyDisk(ctx context.Context, from, to string) error {
 }
 
 // serialInVirt makes the copy of a Raspberry Pi's image speak on the serial port of
-// QEMU's virt board: the same name in as many letters, in the one file that UEFI
-// reads and the Pi's firmware does not.
+// QEMU's virt board. The product has no serial console. Only the one file that UEFI
+// reads, and the Pi's firmware does not, is changed, and its length stays.
 func serialInVirt(ctx context.Context, disk string) error {
 	const entry = "::/loader/entries/gokrazy.conf"
 	at := disk + "@@" + strconv.Itoa(bootOffset)
@@ -49,7 +49,7 @@ func serialInVirt(ctx context.Context, disk string) error {
 	if err != nil {
 		return err
 	}
-	changed, err := swapSerial(text)
+	changed, err := addSerial(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", entry, err)
 	}
@@ -62,11 +62,14 @@ func serialInVirt(ctx context.Context, disk string) error {
 	return err
 }
 
-func swapSerial(entry []byte) ([]byte, error) {
-	if !bytes.Contains(entry, []byte("console=serial0,")) {
-		return nil, fmt.Errorf("no console=serial0 in %q", entry)
+// addSerial adds a console to the kernel's command line, in place of padding.
+func addSerial(entry []byte) ([]byte, error) {
+	const first, more = "console=tty1 ", "console=ttyAMA0,115200 "
+	padding := bytes.Repeat([]byte(" "), len(more))
+	if bytes.Count(entry, []byte(first)) != 1 || !bytes.HasSuffix(entry, padding) {
+		return nil, fmt.Errorf("not one console=tty1, or no padding, in %q", entry)
 	}
-	return bytes.ReplaceAll(entry, []byte("console=serial0,"), []byte("console=ttyAMA0,")), nil
+	return bytes.Replace(entry[:len(entry)-len(padding)], []byte(first), []byte(first+more), 1), nil
 }
 
 // partition is a stretch of a disk in bytes.

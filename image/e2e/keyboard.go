@@ -9,7 +9,7 @@ import (
 
 // qcodes are QEMU's names of the keys of the keypad.
 var qcodes = map[rune]string{
-	panel.KeyOK: "kp_enter", panel.KeyBack: "backspace", panel.KeyCancel: "esc", panel.KeyLanguage: "kp_multiply",
+	panel.KeyOK: "kp_enter", panel.KeyBack: "backspace", panel.KeyCancel: "esc", panel.KeyLanguage: "kp_divide",
 }
 
 func qcode(key rune) (string, error) {

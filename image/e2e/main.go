@@ -1,3 +1,276 @@
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"mohr.internal/appliance/desk"
+)
+
+const usage = `usage: e2e -image FILE [-bare FILE] [-amd64 FILE] [flags]
+
+Boots the Raspberry Pi's image in QEMU and carries first renewals through it; see
+package image/e2e. The last line is "N passed, N failed".
+
+`
+
+// settings come from the command line.
+type settings struct {
+	image, bare, amd64 string
+	out, mohrctl       string
+	cycles, renewals   int
+	only               string
+}
+
+func main() {
+	var o settings
+	flag.Usage = func() {
+		fmt.Fprint(flag.CommandLine.Output(), usage)
+		flag.PrintDefaults()
+	}
+	flag.StringVar(&o.image, "image", "out/image/rpi.img", "the Raspberry Pi's image; it is copied, not changed")
+	flag.StringVar(&o.bare, "bare", "", "a bare gokrazy image for the same board, to compare with")
+	flag.StringVar(&o.amd64, "amd64", "", "the fast instance's image, for the hot plug scenario")
+	flag.StringVar(&o.out, "out", "out/e2e", "folder for logs, pictures and receipts; emptied first")
+	flag.StringVar(&o.mohrctl, "mohrctl", "bin/mohrctl", "the program that verifies receipts")
+	flag.IntVar(&o.cycles, "cycles", 200, "how often a token is plugged in and pulled")
+	flag.IntVar(&o.renewals, "renewals", 0, "more renewals, online, before the memory is told")
+	flag.StringVar(&o.only, "only", "", "scenarios, with commas: "+strings.Join(scenarios, " "))
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if ok, err := o.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	} else if !ok {
+		os.Exit(1)
+	}
+}
+
+// scenarios in the order in which they are played.
+var scenarios = []string{"bare", "hotplug", "keyboard", "online", "ports", "pulled", "offline", "memory", "1970", "wrong", "perm"}
+
+func (o settings) wants(name string) bool {
+	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
+}
+
+// needed are the programs of other people that are used.
+var needed = map[string]string{
+	"qemu-system-aarch64": "qemu-system-arm", "mkfs.ext4": "e2fsprogs", "mcopy": "mtools", "zbarimg": "zbar-tools", firmware: "qemu-efi-aarch64",
+}
+
+func (o settings) check() error {
+	var missing []string
+	for tool, pkg := range needed {
+		if _, err := exec.LookPath(tool); err != nil {
+			if _, err := os.Stat(tool); err != nil {
+				missing = append(missing, pkg)
+			}
+		}
+	}
+	if missing != nil {
+		return fmt.Errorf("not installed: Debian packages %s", strings.Join(missing, " "))
+	}
+	for _, f := range []string{o.image, o.bare, o.amd64, o.mohrctl} {
+		if f != "" {
+			if _, err := os.Stat(f); err != nil {
+				return fmt.Errorf("%w (make image builds images, make build programs)", err)
+			}
+		}
+	}
+	for _, name := range strings.Split(o.only, ",") {
+		if name != "" && !slices.Contains(scenarios, name) {
+			return fmt.Errorf("no scenario %q", name)
+		}
+	}
+	return nil
+}
+
+func (o settings) run(ctx context.Context) (ok bool, err error) {
+	if err := o.check(); err != nil {
+		return false, err
+	}
+	if o.out, err = filepath.Abs(o.out); err != nil {
+		return false, err
+	}
+	if err := makeOut(o.out); err != nil {
+		return false, err
+	}
+	dir, err := os.MkdirTemp("", "mohr-e2e")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	s := &Suite{settings: o, report: NewReport(os.Stdout), dir: dir}
+	var bare time.Duration
+	if o.bare != "" && o.wants("bare") {
+		bare = s.bareBoot(ctx)
+	}
+	var beside sync.WaitGroup
+	if o.wants("hotplug") {
+		beside.Go(func() { s.hotPlug(ctx) })
+	}
+	if err := s.kiosk(ctx, bare); err != nil && !errors.Is(err, errCounted) {
+		s.report.Check("the scenarios on the Raspberry Pi's image", err)
+	}
+	beside.Wait()
+	return s.report.End(), nil
+}
+
+// errCounted ends a row of scenarios whose failure has been reported.
+var errCounted = errors.New("reported above")
+
+// bareBoot is how long a bare gokrazy image takes to its program's first line.
+func (s *Suite) bareBoot(ctx context.Context) time.Duration {
+	s.report.Title("A bare gokrazy image with one program, to compare with")
+	disk := filepath.Join(s.dir, "bare.img")
+	err := copyDisk(ctx, s.bare, disk)
+	if err == nil {
+		err = serialInVirt(ctx, disk)
+	}
+	if err != nil {
+		s.report.Check("bare image", err)
+		return 0
+	}
+	m, err := Start(ctx, Options{Name: "bare", Arch: ARM64, Disk: disk, Out: s.out})
+	if err != nil {
+		s.report.Check("bare image", err)
+		return 0
+	}
+	defer m.Kill()
+	line, _, err := m.Console.Wait(ctx, bootLimit, "hello's first line", 0, func(l string) bool { return has(l, "hello: started") })
+	if s.report.Check("bare image boots", err) != nil {
+		return 0
+	}
+	s.report.Figure("bare_boot_s", "%.1f", line.At.Sub(m.Started).Seconds())
+	return line.At.Sub(m.Started)
+}
+
+// kiosk plays the scenarios on the Raspberry Pi's image, most of them in one life.
+func (s *Suite) kiosk(ctx context.Context, bare time.Duration) error {
+	s.report.Title("A site: CA, citizens' and officer's cards, kiosk keys, signed profile, journal")
+	b, disk, err := s.station(ctx, "site")
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+
+	s.report.Title("Power on")
+	ether := filepath.Join(s.dir, "ether")
+	peer, err := listenEther(ether)
+	if err != nil {
+		return err
+	}
+	g, took, err := s.boot(ctx, b, Options{Name: "kiosk", Arch: ARM64, Disk: disk, Ether: ether, Keypad: true})
+	if s.report.Check("the Pi's image boots to the first screen", err) != nil {
+		return errCounted
+	}
+	defer func() { g.Off() }()
+	s.report.Figure("boot_to_first_screen_s", "%.1f", took.Seconds())
+	if bare > 0 {
+		s.report.Figure("boot_ratio_to_bare", "%.2f (goal 1.2)", took.Seconds()/bare.Seconds())
+	}
+	if _, err := g.shot(ctx, "idle"); s.report.Check("the guest's display is lit", err) != nil {
+		return errCounted
+	}
+	if s.wants("keyboard") {
+		s.keyboardAsToken(ctx, g)
+	}
+	if s.wants("online") && s.online(ctx, g) != nil {
+		return errCounted
+	}
+	if s.wants("ports") {
+		n, err := peer()
+		if err == nil {
+			s.ports(n)
+			n.Close()
+		} else {
+			s.report.Check("ports", err)
+		}
+	}
+	if s.wants("pulled") && s.pulled(ctx, g, desk.Second) != nil {
+		return errCounted
+	}
+	if s.wants("memory") {
+		s.memory(ctx, g)
+	}
+	g.Off()
+	return s.otherLives(ctx)
+}
+
+// station is a site and the image with it in it.
+func (s *Suite) station(ctx context.Context, name string) (*Bench, string, error) {
+	b, err := s.site(ctx, name, desk.Citizen, desk.Officer, desk.Second)
+	if err != nil {
+		return nil, "", err
+	}
+	disk := filepath.Join(s.dir, name+".img")
+	if err := b.freshDisk(ctx, s.image, disk, ARM64); err != nil {
+		b.Close()
+		return nil, "", err
+	}
+	s.report.Step("%s: put into a copy of the image", name)
+	return b, disk, nil
+}
+
+// otherLives are the scenarios that start the kiosk in another way.
+func (s *Suite) otherLives(ctx context.Context) error {
+	if !s.wants("offline") && !s.wants("1970") && !s.wants("wrong") && !s.wants("perm") {
+		return nil
+	}
+	s.report.Title("Another kiosk")
+	b, disk, err := s.station(ctx, "site-2")
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	var failed error
+	if s.wants("offline") {
+		failed = errors.Join(failed, s.offline(ctx, b, disk))
+	}
+	if s.wants("1970") {
+		failed = errors.Join(failed, s.atTime(ctx, b, disk, "clock-1970", time.Unix(0, 0), desk.Second))
+	}
+	if s.wants("wrong") {
+		c, disk, err := s.station(ctx, "site-3")
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		failed = errors.Join(failed, s.atTime(ctx, c, disk, "clock-2033", time.Date(2033, 3, 1, 0, 0, 0, 0, time.UTC), desk.Citizen))
+	}
+	if s.wants("perm") {
+		failed = errors.Join(failed, s.withoutPerm(ctx, b, disk))
+	}
+	if failed != nil {
+		return errCounted
+	}
+	return nil
+}
+
+// memory tells what the programs use.
+func (s *Suite) memory(ctx context.Context, g *Guest) {
+	s.report.Title("Memory")
+	for _, program := range programs {
+		// Each tells it once a minute; the next one is after what has been done.
+		before := len(memory(g.Console.Lines(0), program))
+		err := waitFor(ctx, 2*time.Minute, program+" to tell its memory", func() bool { return len(memory(g.Console.Lines(0), program)) > before })
+		rss := memory(g.Console.Lines(0), program)
+		if err == nil {
+			s.report.Figure("rss_"+program+"_kib", "%d at the start, %d after %d ceremonies", rss[0], rss[len(rss)-1], len(g.named))
+		}
+		s.report.Check(program+" tells its memory", err)
+	}
+	s.report.Figure("insert_to_name_s", "median %.2f of %d (Pi's image)", median(g.named).Seconds(), len(g.named))
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mohr.internal/appliance/desk"
+	"mohr.internal/kiosk/cmp/cmptest"
+	"mohr.internal/usb/usbtest/card"
+	"mohr.internal/usb/usbtest/vscard"
+)
+
+// hostFromGuest is this machine in the network that QEMU makes for a guest.
+const hostFromGuest = "10.0.2.2"
+
+// Bench is what is round a kiosk: its site, the CA on this machine, the tokens.
+type Bench struct {
+	Place *desk.Place
+	CA    *cmptest.CA
+
+	server     *http.Server
+	cards      map[desk.Kind]*card.Token
+	log        *os.File
+	generating atomic.Int32 // slow key generations that have begun on any card
+}
+
+// Write takes one record of the log of cards and CA.
+func (b *Bench) Write(record []byte) (int, error) {
+	if bytes.Contains(record, []byte("key generation is slow")) {
+		b.generating.Add(1)
+	}
+	return b.log.Write(record)
+}
+
+// NewBench makes a site in dir and serves its CA.
+func NewBench(ctx context.Context, dir, logFile string, kinds ...desk.Kind) (*Bench, error) {
+	// QEMU's user network reaches this machine's loopback address as hostFromGuest.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	b := &Bench{cards: map[desk.Kind]*card.Token{}}
+	url := fmt.Sprintf("http://%s:%d/cmp", hostFromGuest, l.Addr().(*net.TCPAddr).Port)
+	b.Place, err = desk.ProvisionSite(ctx, desk.SiteOptions{
+		Dir: dir, Time: time.Now(), CA: url, Kinds: kinds, RSA: true, IdleTimeout: 5 * time.Minute,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.log, err = os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		return nil, err
+	}
+	logger := slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if b.CA, err = cmptest.NewCA(cmptest.CAOptions{PKI: b.Place.PKI, Now: time.Now, Log: logger.With("who", "ca"), SilenceLimit: 30 * time.Second}); err != nil {
+		return nil, err
+	}
+	for _, d := range b.Place.Devices {
+		c, err := card.Load(d.Card.State, nil)
+		if err != nil {
+			return nil, err
+		}
+		b.cards[d.Kind] = card.NewToken(c, d.Card.State, logger.With("who", string(d.Kind)))
+	}
+	b.server = &http.Server{Handler: b.CA, ReadHeaderTimeout: 30 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	go b.server.Serve(l)
+	return b, nil
+}
+
+// Close ends the CA.
+func (b *Bench) Close() {
+	b.server.Close()
+	b.log.Close()
+}
+
+// Device is a token of the site.
+func (b *Bench) Device(k desk.Kind) *desk.Device { return b.Place.Device(k) }
+
+// Card is a token's chip.
+func (b *Bench) Card(k desk.Kind) *card.Token { return b.cards[k] }
+
+// Hand is somebody's hand with a token at one machine's port.
+type Hand struct {
+	machine *Machine
+	role    string
+	stop    context.CancelFunc
+	served  sync.WaitGroup
+}
+
+// Insert plugs a token into the port of its role.
+func (b *Bench) Insert(m *Machine, k desk.Kind) (*Hand, error) {
+	d, chip := b.Device(k), b.cards[k]
+	ctx, stop := context.WithCancel(context.Background())
+	h := &Hand{machine: m, role: d.Role, stop: stop}
+	chip.Insert()
+	h.served.Go(func() { vscard.Serve(ctx, m.CardSocket(d.Role), chip, nil) })
+	if err := m.Plug(d.Role); err != nil {
+		stop()
+		h.served.Wait()
+		return nil, fmt.Errorf("insert %s: %w", k, err)
+	}
+	return h, nil
+}
+
+// Remove pulls it out.
+func (h *Hand) Remove() error {
+	err := h.machine.Unplug(h.role)
+	h.drop()
+	return err
+}
+
+// drop lets go of a token whose machine is gone.
+func (h *Hand) drop() {
+	h.stop()
+	h.served.Wait()
+}
+
+// freshDisk copies an image and puts the site into it.
+func (b *Bench) freshDisk(ctx context.Context, image, disk string, arch Arch) error {
+	if err := copyDisk(ctx, image, disk); err != nil {
+		return err
+	}
+	if arch == ARM64 {
+		if err := serialInVirt(ctx, disk); err != nil {
+			return err
+		}
+	}
+	return putSite(ctx, disk, b.Place.Site())
+}
+
+func makeOut(dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(filepath.Join(dir), 0o755)
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mohr.internal/appliance/desk"
+	"mohr.internal/kiosk/receipt"
+	"mohr.internal/usb/usbtest/card"
+)
+
+// online is a first renewal with the CA at hand, from the citizen's token to the new
+// certificate on it.
+func (s *Suite) online(ctx context.Context, g *Guest) error {
+	s.report.Title("First renewal over USB, PC/SC, OpenSC and CMP; keypad only")
+	start := time.Now()
+	before := g.bench.objects(desk.Citizen)
+	if err := s.renew(ctx, g, desk.Citizen, "accepted"); err != nil {
+		return s.report.Check("the citizen renews", err)
+	}
+	s.report.Figure("renewal_online_s", "%.1f", time.Since(start).Seconds())
+	r, err := s.reads(ctx, g, "accepted", "Accepted")
+	if err != nil {
+		return err
+	}
+	err = nil
+	if r.Clock != receipt.ClockUnproven {
+		err = fmt.Errorf("clock %v", r.Clock)
+	}
+	s.report.Check("the receipt says that the time is unproven", err)
+	s.report.Check("the CA issued one certificate", g.bench.issued(1))
+	s.report.Check("the card has a second key and the new certificate beside the old", g.bench.grew(desk.Citizen, before))
+	return s.report.Check("tokens out, the first screen is back", g.leave(ctx))
+}
+
+// offline stores a request without a network, cuts the power while the receipt is
+// shown, delivers after the next start, and loads the certificate when the citizen
+// comes back.
+func (s *Suite) offline(ctx context.Context, b *Bench, disk string) error {
+	s.report.Title("Renewal offline, power cut, network back, citizen returns")
+	before := b.objects(desk.Citizen)
+	options := Options{Name: "offline", Arch: ARM64, Disk: disk, Keypad: true}
+	g, _, err := s.boot(ctx, b, options)
+	if s.report.Check("the kiosk starts", err) != nil {
+		return err
+	}
+	defer func() { g.Off() }()
+	if err := g.Network(false); err != nil {
+		return s.report.Check("network cut", err)
+	}
+	s.report.Step("network cable out")
+	if err := s.renew(ctx, g, desk.Citizen, "receipt"); err != nil {
+		return s.report.Check("the citizen renews offline", err)
+	}
+	r, err := s.reads(ctx, g, "recorded", "Recorded")
+	if err != nil {
+		return err
+	}
+	s.report.Step("power cut: SIGKILL while the receipt is on the screen")
+	g.Off()
+	options.Name = "second-life"
+	next, took, err := s.boot(ctx, b, options)
+	if s.report.Check("the kiosk starts again from what the power cut left", err) != nil {
+		return err
+	}
+	g = next
+	s.report.Step("first screen after %.1f s", took.Seconds())
+	if s.report.Check("the stored request is delivered without anybody's help", waitFor(ctx, 3*time.Minute, "a certificate issued", func() bool {
+		return len(b.CA.Issued()) == 1
+	})) != nil {
+		return err
+	}
+	err = g.Insert(desk.Citizen)
+	if err == nil {
+		_, _, err = g.Walk(ctx, desk.Citizen, "pickup", "refused", "trouble")
+	}
+	if err == nil {
+		err = g.answer(ctx, desk.Citizen, "pickup")
+	}
+	id := ""
+	if err == nil {
+		id, _, err = g.Walk(ctx, desk.Citizen, "accepted", "refused", "trouble", "remove")
+	}
+	if err == nil && id != "accepted" {
+		err = fmt.Errorf("the screen is %s; the console's last lines:\n%s", id, g.Console.Tail(tailLines))
+	}
+	if s.report.Check("the citizen returns and the certificate is loaded", err) != nil {
+		return err
+	}
+	later, err := s.reads(ctx, g, "accepted-later", "Accepted")
+	if err == nil && later.Tracking != r.Tracking {
+		err = fmt.Errorf("tracking numbers %d and %d", r.Tracking, later.Tracking)
+	}
+	s.report.Check("both receipts are of one renewal", err)
+	s.report.Check("the CA issued one certificate", b.issued(1))
+	s.report.Check("the token lists one new key and one new certificate", b.grew(desk.Citizen, before))
+	return s.report.Check("tokens out, the first screen is back", g.leave(ctx))
+}
+
+// pulled takes the token out in the middle of its key generation and puts it back.
+func (s *Suite) pulled(ctx context.Context, g *Guest, citizen desk.Kind) error {
+	s.report.Title("Token pulled during key generation, put back")
+	before, chip := g.bench.objects(citizen), g.bench.Card(citizen)
+	chip.SetSlow(time.Minute)
+	defer chip.SetSlow(0)
+	pulled := make(chan error, 1)
+	go func() {
+		begun := g.bench.generating.Load()
+		err := waitFor(ctx, 5*time.Minute, "key generation on the card", func() bool { return g.bench.generating.Load() > begun })
+		if err == nil {
+			time.Sleep(time.Second)
+			err = g.Unplug("citizen")
+		}
+		pulled <- err
+	}()
+	if err := g.Insert(citizen); err != nil {
+		return s.report.Check("token inserted", err)
+	}
+	id, _, err := g.Walk(ctx, citizen, "refused", "trouble", "receipt", "accepted")
+	if err == nil {
+		err = <-pulled
+	}
+	if h := g.hands[citizen]; h != nil {
+		h.drop()
+		delete(g.hands, citizen)
+	}
+	chip.SetSlow(0)
+	if err == nil && id != "refused" {
+		err = fmt.Errorf("the screen is %s", id)
+	}
+	if s.report.Check("the screen says that the token is gone", err) != nil {
+		return err
+	}
+	if _, err := g.shot(ctx, "pulled"); err != nil {
+		return s.report.Check("screendump", err)
+	}
+	if err := g.leave(ctx); err != nil {
+		return s.report.Check("the first screen is back", err)
+	}
+	if now := g.bench.objects(citizen); now.keys != before.keys {
+		err = fmt.Errorf("%d keys listed, before %d", now.keys, before.keys)
+	}
+	s.report.Check("the token lists no key that is not finished", err)
+	if err := s.renew(ctx, g, citizen, "accepted"); err != nil {
+		return s.report.Check("put back, the renewal is finished", err)
+	}
+	s.report.Check("put back, the renewal is finished", nil)
+	s.report.Check("the token lists one new key and one new certificate", g.bench.grew(citizen, before))
+	return s.report.Check("tokens out, the first screen is back", g.leave(ctx))
+}
+
+// objects is what is on a card, counted.
+type objects struct{ keys, certificates, files int }
+
+func (b *Bench) objects(k desk.Kind) (o objects) {
+	b.Card(k).Use(func(c *card.Card) { o.keys, o.certificates, o.files = c.Listed() })
+	return o
+}
+
+// grew says whether a card has one key and one certificate more than before.
+func (b *Bench) grew(k desk.Kind, before objects) error {
+	now := b.objects(k)
+	if now.keys != before.keys+1 || now.certificates != before.certificates+1 {
+		return fmt.Errorf("%d keys and %d certificates listed, before %d and %d", now.keys, now.certificates, before.keys, before.certificates)
+	}
+	return nil
+}
+
+func (b *Bench) issued(n int) error {
+	if got := len(b.CA.Issued()); got != n {
+		return fmt.Errorf("%d certificates issued, want %d", got, n)
+	}
+	return nil
+}
+
+// waitFor polls until it is so.
+func waitFor(ctx context.Context, limit time.Duration, what string, so func() bool) error {
+	for end := time.Now().Add(limit); !so(); {
+		if time.Now().After(end) {
+			return fmt.Errorf("waited %v in vain for %s", limit, what)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
+		}
+	}
+	return nil
+}
