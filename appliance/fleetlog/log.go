@@ -45,6 +45,8 @@ type Options struct {
 	Rand       io.Reader
 	Open       func(seq uint64) ([]byte, error) // one record in clear; nil: that is how the journal keeps them
 
+	Request func(id kiosk.RenewalID) ([]byte, error) // the stored request of a renewal, for its pick-up; nil: pick-ups are without
+
 	Cleared      func() (theirs entry.Head, ok bool) // the end of a foreign log that an officer left behind
 	Acknowledged func(h entry.Head)
 	Forked       func(ours, theirs entry.Head)
@@ -181,7 +183,7 @@ func (l *Log) Record(seq uint64, after *entry.Head) (fleetlink.Record, error) {
 		return fleetlink.Record{}, err
 	}
 	if r.State == kiosk.Issued.String() {
-		if out.Key, out.Pickup, err = pickup(r); err != nil { // the log goes on; this kiosk has the certificate
+		if out.Key, out.Pickup, err = l.pickup(r); err != nil { // the log goes on; this kiosk has the certificate
 			l.Trouble(fmt.Sprintf("no pick-up of record %d: %v", seq, err))
 		}
 	}
@@ -218,13 +220,18 @@ func (l *Log) seal(p entry.Private) ([]byte, error) {
 }
 
 // pickup seals the certificate that a record brings to the key it is for.
-func pickup(r kiosk.Record) (key entry.KeyID, sealed []byte, err error) {
+func (l *Log) pickup(r kiosk.Record) (key entry.KeyID, sealed []byte, err error) {
 	cert, err := x509.ParseCertificate(r.Certificate)
 	if err != nil {
 		return key, nil, fmt.Errorf("issued certificate: %w", err)
 	}
 	spki := cert.RawSubjectPublicKeyInfo
-	p := entry.Pickup{Renewal: r.Renewal, Certificate: r.Certificate, Chain: r.Chain}
+	p := entry.Pickup{Renewal: r.Renewal, Certificate: r.Certificate, Chain: r.Chain, Request: r.Request}
+	if p.Request == nil && l.opts.Request != nil { // else it came from the fleet itself
+		if p.Request, err = l.opts.Request(r.Renewal); err != nil {
+			return key, nil, err
+		}
+	}
 	if !r.Confirmed {
 		p.Answer = r.Answer
 	}

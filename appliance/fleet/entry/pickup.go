@@ -34,6 +34,9 @@ type Pickup struct {
 	// Answer is the CA's message that brought it, where a certConf is still owed: who
 	// loads the certificate has to answer that message.
 	Answer []byte `cbor:"3,keyasint,omitempty"`
+	// Request is the nested PKIMessage as it was stored: it ties the certificate to the
+	// old one on the token and to who asked for it.
+	Request []byte `cbor:"4,keyasint,omitempty"`
 }
 
 // box is a sealed pick-up. NotAfter is in clear so that the newer of two

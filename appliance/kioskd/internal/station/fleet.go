@@ -23,11 +23,11 @@ type Fleet struct {
 	server *fleetlink.Server
 }
 
-// newFleet shows a journal to the fleet.
+// newFleet shows a journal to the fleet, and the fleet to the ceremony.
 func newFleet(k *kiosk.Kiosk, s *Storage, log *slog.Logger) (*Fleet, error) {
 	view, err := fleetlog.New(fleetlog.Options{
 		Kiosk: k.ID, Journal: s.Journal.Journal, Open: s.Read, Changed: k.Ledger.Changed,
-		Recipients: k.Profile.Recipients, Key: k.Keys.Receipt, Rand: rand.Reader,
+		Request: k.Ledger.Request, Recipients: k.Profile.Recipients, Key: k.Keys.Receipt, Rand: rand.Reader,
 		Cleared: func() (entry.Head, bool) {
 			theirs, ok := k.Ledger.ForkCleared()
 			return entry.Head(theirs), ok
@@ -39,17 +39,20 @@ func newFleet(k *kiosk.Kiosk, s *Storage, log *slog.Logger) (*Fleet, error) {
 			}
 		},
 		Acknowledged: func(entry.Head) { k.Ledger.Agreed() },
-		Trouble: func(why string) { log.Info("fleet", "trouble", why) },
+		Trouble:      func(why string) { log.Info("fleet", "trouble", why) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("station: %w", err)
 	}
-	return &Fleet{Log: view, server: fleetlink.NewServer(view, log)}, nil
+	f := &Fleet{Log: view, server: fleetlink.NewServer(view, log)}
+	k.Fleet = f
+	return f, nil
 }
 
-// Find asks the fleet for the certificate of a public key (SubjectPublicKeyInfo) that
-// is on a token. It is to be checked like an answer of the CA.
-func (f *Fleet) Find(ctx context.Context, spki []byte) (p entry.Pickup, ok bool, err error) {
+var _ kiosk.Fleet = (*Fleet)(nil)
+
+// Find implements kiosk.Fleet.
+func (f *Fleet) Find(ctx context.Context, spki []byte) (p kiosk.Pickup, ok bool, err error) {
 	return fleetlog.Find(ctx, f.server, spki)
 }
 
