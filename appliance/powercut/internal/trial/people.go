@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long people wait for a page before something is wrong.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // glass is a surface without pixels. Every receipt it shows is noted: the world
 // has seen it.
