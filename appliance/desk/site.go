@@ -134,8 +134,11 @@ func (p *Place) settle(o SiteOptions) {
 	}
 	p.Tokend = config.Tokend{
 		Socket:     k.Tokend,
-		USB:        config.USB{Enabled: true, Sysfs: "/sys", Rescan: config.Duration(2 * time.Second), Ports: o.Ports},
-		ModuleDirs: o.ModuleDirs,
+		ModuleDirs: o.ModuleDirs, PCSCD: "/usr/sbin/pcscd",
+		USB: config.USB{
+			Enabled: true, Sysfs: "/sys", Rescan: config.Duration(2 * time.Second), Ports: o.Ports,
+			Readers: []config.Reader{{VID: 0x08e6, PID: 0x4433, Cards: "MyEID card"}}, // QEMU's, with a virtual card
+		},
 	}
 	if o.Tokend != nil {
 		o.Tokend(&p.Tokend)
