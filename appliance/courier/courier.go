@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"time"
 
+	"mohr.internal/appliance/outboxlink"
 	"mohr.internal/kiosk/cmp"
 )
 
@@ -115,7 +116,7 @@ func (c *Courier) post(ctx context.Context, der []byte) (answer []byte, after ti
 	defer res.Body.Close()
 	after = retryAfter(res.Header.Get("Retry-After"), c.Now())
 	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind != "application/pkixcmp" {
-		return nil, after, fmt.Errorf("courier: CA answered %s with content type %q, not CMP", res.Status, kind)
+		return nil, after, fmt.Errorf("courier: %s: %s with content type %q, not CMP", outboxlink.NoCA, res.Status, kind)
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, MaxAnswer+1))
 	if err != nil {
@@ -125,7 +126,7 @@ func (c *Courier) post(ctx context.Context, der []byte) (answer []byte, after ti
 		return nil, after, fmt.Errorf("courier: answer larger than %d bytes", MaxAnswer)
 	}
 	if _, err := cmp.Parse(body); err != nil {
-		return nil, after, fmt.Errorf("courier: CA answered %s: %w", res.Status, err)
+		return nil, after, fmt.Errorf("courier: %s: %s: %w", outboxlink.NoCA, res.Status, err)
 	}
 	if res.StatusCode >= 500 {
 		return nil, after, fmt.Errorf("courier: CA answered %s", res.Status)

@@ -27,6 +27,10 @@ type Outbox interface {
 	Failed(id string, f Failure)
 }
 
+// NoCA stands in a Failure's Why where the CA's address was reached and somebody, a
+// proxy or another server, answered there in another way than a CA does.
+const NoCA = "no CA answered"
+
 // Failure is one attempt without an answer.
 type Failure struct {
 	Why   string

@@ -25,6 +25,7 @@ import (
 	"mohr.internal/appliance/carrier"
 	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/fleet/fleettest"
+	"mohr.internal/appliance/outboxlink"
 	"mohr.internal/display"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/cmp/cmptest"

@@ -1,6 +1,7 @@
 package station
 
 import (
+	"strings"
 	"time"
 
 	"mohr.internal/appliance/outboxlink"
@@ -21,6 +22,20 @@ func (o outbox) Pending() (out []outboxlink.Parcel) {
 }
 
 func (o outbox) Failed(id string, f outboxlink.Failure) { o.Outbox.Failed(id, f.Why) }
+
+// transport is what the officer's view of the outbox knows, in the ceremony's words.
+type transport struct{ queue *outboxlink.Queue }
+
+var _ kiosk.Transport = transport{}
+
+func (t transport) Stuck() (out []kiosk.Stuck) {
+	for _, s := range t.queue.List() {
+		out = append(out, kiosk.Stuck{
+			Parcel: s.ID, Tries: s.Tries, Refused: strings.Contains(s.Why, outboxlink.NoCA), Why: s.Why, LastTry: s.LastTry,
+		})
+	}
+	return out
+}
 
 func (o outbox) Answer(id string, der []byte) (done bool, after time.Duration) {
 	v := o.Outbox.Answer(id, der)

@@ -54,6 +54,8 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 	}
 	k.Ledger, k.Surface, k.Healed = ledger, surface, healed
 	k.Outbox = kiosk.NewOutbox(ledger, k.Profile.Pool(), k.Profile.Intermediates(), clock, log)
+	queue := outboxlink.NewQueue(outbox{k.Outbox}, time.Now)
+	k.Transport = transport{queue}
 	var centre *Fleet
 	if c.Fleet != nil {
 		if centre, err = newFleet(k, storage, log); err != nil {
@@ -64,7 +66,7 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 	outbox, fleet := make(chan error, 1), make(chan error, 1)
 	go func() {
 		defer stop()
-		outbox <- serveOutbox(life, c.Outbox, k.Outbox, log)
+		outbox <- serveOutbox(life, c.Outbox, queue, log)
 	}()
 	go func() {
 		if centre == nil {
@@ -102,12 +104,11 @@ func assemble(c *config.Kioskd, clock *Clock, log *slog.Logger) (*kiosk.Kiosk, e
 }
 
 // serveOutbox listens for syncd.
-func serveOutbox(ctx context.Context, path string, box *kiosk.Outbox, log *slog.Logger) error {
+func serveOutbox(ctx context.Context, path string, queue *outboxlink.Queue, log *slog.Logger) error {
 	l, err := listen(path)
 	if err != nil {
 		return err
 	}
-	queue := outboxlink.NewQueue(outbox{box}, time.Now)
 	go reportStuck(ctx, queue, log)
 	if err := outboxlink.Serve(ctx, l, queue, log); ctx.Err() == nil {
 		return err
