@@ -37,6 +37,7 @@ type Model struct {
 	VID        uint16   // 0 = not known
 	PIDs       []uint16 // none = not known; the model is then never matched
 	Classes    ClassRule
+	Others     []uint8  // classes of further interfaces the model is known to have, of no use here
 	Modules    []string // PKCS#11 modules in the order to try: file names, or absolute paths
 	PCSC       Answer   // reached through the PC/SC daemon
 	ARM64      Answer   // a module for 64-bit ARM Linux is known
@@ -99,7 +100,7 @@ func (c *Catalogue) Lookup(d Device) []Model {
 	return found
 }
 
-var header = []string{"model", "vid", "pids", "classes", "modules", "pcsc", "arm64", "confidence", "note"}
+var header = []string{"model", "vid", "pids", "classes", "others", "modules", "pcsc", "arm64", "confidence", "note"}
 
 // maxCatalogue bounds a catalogue file.
 const maxCatalogue = 1 << 20
@@ -153,7 +154,7 @@ func LoadCatalogue(r io.Reader) (*Catalogue, error) {
 }
 
 func parseModel(rec []string) (Model, error) {
-	m := Model{Name: rec[0], PCSC: Answer(rec[5]), ARM64: Answer(rec[6]), Confidence: Confidence(rec[7]), Note: rec[8]}
+	m := Model{Name: rec[0], PCSC: Answer(rec[6]), ARM64: Answer(rec[7]), Confidence: Confidence(rec[8]), Note: rec[9]}
 	if m.Name == "" || printable(m.Name) != m.Name {
 		return Model{}, errors.New("model is empty or not printable")
 	}
@@ -195,6 +196,13 @@ func parseModel(rec []string) (Model, error) {
 		}
 	}
 	for _, s := range split(rec[4]) {
+		v, err := hex(s, 2)
+		if err != nil || v == ClassHub {
+			return Model{}, fmt.Errorf("other class %q is not two hexadecimal digits, or a hub", s)
+		}
+		m.Others = append(m.Others, uint8(v))
+	}
+	for _, s := range split(rec[5]) {
 		if s == "" || s != filepath.Clean(s) || !filepath.IsAbs(s) && s != filepath.Base(s) || s[0] == '.' {
 			return Model{}, fmt.Errorf("module %q is neither a file name nor a clean absolute path", s)
 		}

@@ -96,8 +96,8 @@ func TestFieldModels(t *testing.T) {
 }
 
 func TestBadRow(t *testing.T) {
-	const head = "model,vid,pids,classes,modules,pcsc,arm64,confidence,note\n"
-	const good = "A,096e,0702 0703,!0b,a.so /opt/b.so,no,?,H,words\n"
+	const head = "model,vid,pids,classes,others,modules,pcsc,arm64,confidence,note\n"
+	const good = "A,096e,0702 0703,!0b,08,a.so /opt/b.so,no,?,H,words\n"
 	if c, err := usb.LoadCatalogue(strings.NewReader(head + good)); err != nil || len(c.Models()) != 1 {
 		t.Fatalf("%v", err)
 	}
@@ -107,24 +107,26 @@ func TestBadRow(t *testing.T) {
 		{strings.Replace(head, "pids", "pid", 1) + good, "line 1: columns"},
 		{head + good + good, `line 3 ("A"): model given twice`},
 		{head + good + "B,096e\n", "line 3"},
-		{head + good + "B,96e,0702,0b,,no,?,H,\n", `line 3 ("B"): vid "96e"`},
-		{head + good + "B,096E,0702,0b,,no,?,H,\n", `vid "096E"`},
-		{head + good + "B,0000,0702,0b,,no,?,H,\n", `vid "0000"`},
-		{head + good + "B,,0702,0b,,no,?,H,\n", "pids without a vid"},
-		{head + good + "B,096e,0702  0703,0b,,no,?,H,\n", `pid ""`},
-		{head + good + "B,096e,0702 0702,0b,,no,?,H,\n", "given twice"},
-		{head + good + "B,096e,702-703,0b,,no,?,H,\n", `pid "702-703"`},
-		{head + good + "B,096e,0702,b,,no,?,H,\n", `class "b"`},
-		{head + good + "B,096e,0702,,,no,?,H,\n", "classes are empty"},
-		{head + good + "B,096e,0702,0b,../a.so,no,?,H,\n", `module "../a.so"`},
-		{head + good + "B,096e,0702,0b,/opt/../a.so,no,?,H,\n", `module "/opt/../a.so"`},
-		{head + good + "B,096e,0702,0b,lib/a.so,no,?,H,\n", `module "lib/a.so"`},
-		{head + good + "B,096e,0702,0b,..,no,?,H,\n", `module ".."`},
-		{head + good + "B,096e,0702,0b,a.so,maybe,?,H,\n", `"maybe"`},
-		{head + good + "B,096e,0702,0b,a.so,no,,H,\n", `""`},
-		{head + good + "B,096e,0702,0b,a.so,no,?,X,\n", `confidence "X"`},
-		{head + good + ",096e,0702,0b,a.so,no,?,H,\n", "model is empty"},
-		{head + good + "B,096e,0702,0b,a.so,no,?,H,\x1b[2J\n", "note"},
+		{head + good + "B,96e,0702,0b,,,no,?,H,\n", `line 3 ("B"): vid "96e"`},
+		{head + good + "B,096E,0702,0b,,,no,?,H,\n", `vid "096E"`},
+		{head + good + "B,0000,0702,0b,,,no,?,H,\n", `vid "0000"`},
+		{head + good + "B,,0702,0b,,,no,?,H,\n", "pids without a vid"},
+		{head + good + "B,096e,0702  0703,0b,,,no,?,H,\n", `pid ""`},
+		{head + good + "B,096e,0702 0702,0b,,,no,?,H,\n", "given twice"},
+		{head + good + "B,096e,702-703,0b,,,no,?,H,\n", `pid "702-703"`},
+		{head + good + "B,096e,0702,b,,,no,?,H,\n", `class "b"`},
+		{head + good + "B,096e,0702,,,,no,?,H,\n", "classes are empty"},
+		{head + good + "B,096e,0702,0b,8,a.so,no,?,H,\n", `other class "8"`},
+		{head + good + "B,096e,0702,0b,09,a.so,no,?,H,\n", `other class "09"`},
+		{head + good + "B,096e,0702,0b,,../a.so,no,?,H,\n", `module "../a.so"`},
+		{head + good + "B,096e,0702,0b,,/opt/../a.so,no,?,H,\n", `module "/opt/../a.so"`},
+		{head + good + "B,096e,0702,0b,,lib/a.so,no,?,H,\n", `module "lib/a.so"`},
+		{head + good + "B,096e,0702,0b,,..,no,?,H,\n", `module ".."`},
+		{head + good + "B,096e,0702,0b,,a.so,maybe,?,H,\n", `"maybe"`},
+		{head + good + "B,096e,0702,0b,,a.so,no,,H,\n", `""`},
+		{head + good + "B,096e,0702,0b,,a.so,no,?,X,\n", `confidence "X"`},
+		{head + good + ",096e,0702,0b,,a.so,no,?,H,\n", "model is empty"},
+		{head + good + "B,096e,0702,0b,,a.so,no,?,H,\x1b[2J\n", "note"},
 		{head + strings.Repeat(" ", 1<<20), "larger than"},
 	} {
 		c, err := usb.LoadCatalogue(strings.NewReader(tt.csv))
@@ -140,7 +142,7 @@ func FuzzLoadCatalogue(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(string(b))
-	f.Add("model,vid,pids,classes,modules,pcsc,arm64,confidence,note\nA,096e,0702,!0b 03,a.so,no,?,H,\n")
+	f.Add("model,vid,pids,classes,others,modules,pcsc,arm64,confidence,note\nA,096e,0702,!0b 03,08,a.so,no,?,H,\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := usb.LoadCatalogue(strings.NewReader(s))
 		if (c == nil) == (err == nil) {

@@ -10,6 +10,7 @@ import (
 type Device struct {
 	VID, PID   uint16
 	Release    uint16 // bcdDevice
+	Class      uint8  // of the device as a whole; 0 = see the interfaces
 	Port       string // sysfs name of the port, e.g. "1-1.2"; stays with the socket
 	Bus        int
 	Address    int // the kernel gives a new one at each insertion
@@ -35,7 +36,15 @@ type Interface struct {
 // ClassCCID is the interface class of smart-card readers (USB CCID, Rev 1.1).
 const ClassCCID = 0x0b
 
-const classHub = 0x09
+// Interface classes of what else a port may have.
+const (
+	ClassHID    = 0x03
+	ClassHub    = 0x09
+	classVendor = 0xff
+)
+
+// Hub says whether the device calls itself a hub.
+func (d Device) Hub() bool { return d.Class == ClassHub }
 
 // HasClass says whether any interface has the class, as CCID can sit on any
 // interface of a composite device.
@@ -51,7 +60,7 @@ func (d Device) String() string {
 // failed once must not look like a new device.
 func same(a, b Device) bool {
 	return a.Port == b.Port && a.Bus == b.Bus && a.Address == b.Address &&
-		a.VID == b.VID && a.PID == b.PID && a.Release == b.Release &&
+		a.VID == b.VID && a.PID == b.PID && a.Release == b.Release && a.Class == b.Class &&
 		a.Problem == b.Problem && slices.Equal(a.Interfaces, b.Interfaces)
 }
 

@@ -18,6 +18,9 @@
 // share silicon, and labels lie. One device can match several models; the token
 // itself decides.
 //
-// The package claims no interface, sends nothing to a device and does not admit
-// or refuse one at the bus.
+// Where the kernel is told to keep new devices off, Gate switches on what Admit
+// allows: the interfaces of a known token for libusb alone, of a keypad and of a
+// hub inside the case for the kernel's drivers, of everything else none.
+//
+// The package claims no interface and sends nothing to a device.
 package usb

@@ -24,7 +24,7 @@ const maxDevices = 1024
 // ports on the way. Root hubs ("usb1") and interfaces ("1-1:1.0") have others.
 var devicePort = regexp.MustCompile(`^[0-9]{1,3}-[0-9]{1,3}(\.[0-9]{1,3}){0,6}$`)
 
-// Scan reads all devices but hubs below root, which is "/sys" or a copy of it.
+// Scan reads all devices but root hubs below root, which is "/sys" or a copy of it.
 // A device that goes away while it is read is left out. An error means that the
 // scan is incomplete and says nothing about who is plugged in; it is
 // ErrUnavailable if there is no USB bus.
@@ -45,9 +45,9 @@ func Scan(root string) (map[string]Device, error) {
 		if !devicePort.MatchString(e.Name()) {
 			continue
 		}
-		d, hub, err := readDevice(dir, e.Name())
+		d, err := readDevice(dir, e.Name())
 		switch {
-		case gone(err) || hub:
+		case gone(err):
 		case err != nil:
 			return nil, fmt.Errorf("usb: scan %s: %w", e.Name(), err)
 		default:
@@ -62,7 +62,7 @@ func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.ENXIO)
 }
 
-func readDevice(dir, port string) (d Device, hub bool, err error) {
+func readDevice(dir, port string) (d Device, err error) {
 	file := func(name string, limit int64) ([]byte, error) {
 		f, err := os.Open(filepath.Join(dir, port, name))
 		if err != nil {
@@ -98,13 +98,14 @@ func readDevice(dir, port string) (d Device, hub bool, err error) {
 		Release: uint16(number("bcdDevice", 16, 16)),
 	}
 	if err != nil {
-		return Device{}, false, err
+		return Device{}, err
 	}
 	raw, err := file("descriptors", maxDescriptors+1)
 	if err != nil {
-		return Device{}, false, err
+		return Device{}, err
 	}
 	desc, perr := ParseDescriptors(raw)
+	d.Class = desc.Class
 	switch {
 	case perr != nil:
 		d.Problem = perr.Error()
@@ -114,7 +115,7 @@ func readDevice(dir, port string) (d Device, hub bool, err error) {
 		d.Interfaces = desc.Interfaces
 	}
 	d.Manufacturer, d.Product, d.Serial = text("manufacturer"), text("product"), text("serial")
-	return d, perr == nil && desc.Class == classHub, nil
+	return d, nil
 }
 
 // printable makes a device's string fit for a log line or a screen.

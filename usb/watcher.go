@@ -13,6 +13,7 @@ import (
 type Options struct {
 	Sysfs  string        // "/sys", or a fake tree
 	Rescan time.Duration // scan after so long without a uevent
+	Hubs   bool          // report hubs too; what is behind them is reported in any case
 
 	// Uevents signals that USB may have changed: KernelUevents, or a fake.
 	// nil means that there is the periodic scan only.
@@ -108,6 +109,9 @@ func (w *watcher) step() []Event {
 		}
 	default:
 		w.scanFails = false
+	}
+	if !w.Hubs {
+		maps.DeleteFunc(now, func(_ string, d Device) bool { return d.Hub() })
 	}
 	var events []Event
 	for _, port := range slices.Sorted(maps.Keys(w.present)) {

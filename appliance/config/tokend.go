@@ -23,6 +23,7 @@ type USB struct {
 	Enabled bool     `json:"enabled"`
 	Sysfs   string   `json:"sysfs"`             // root of sysfs, "/sys"
 	Rescan  Duration `json:"rescan"`            // a lost uevent is healed after so long
+	Admit   bool     `json:"admit,omitempty"`   // devices are off until they are admitted: on the appliance
 	Ports   []Port   `json:"ports,omitempty"`   // a port that is not listed has the role "other"
 	Readers []Reader `json:"readers,omitempty"` // optional; the office's card readers
 }
@@ -123,7 +124,11 @@ func (t *Tokend) Validate() error {
 	for i, p := range t.USB.Ports {
 		key := fmt.Sprintf("usb.ports[%d]", i)
 		c.name(key+".port", p.Port)
-		c.oneOf(key+".role", p.Role, "citizen", "officer", "other")
+		if t.USB.Admit {
+			c.oneOf(key+".role", p.Role, "citizen", "officer", "other", "keypad", "hub")
+		} else {
+			c.oneOf(key+".role", p.Role, "citizen", "officer", "other")
+		}
 		if ports[p.Port] {
 			c.bad(key+".port", "%q is listed twice", p.Port)
 		}

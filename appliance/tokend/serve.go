@@ -65,6 +65,13 @@ func serve(file string, log *slog.Logger) error {
 	life := make([]byte, 4)
 	rand.Read(life) // does not fail
 	o := agent.Options{Policy: agent.NewPolicy(c, catalogue), Start: start, Life: hex.EncodeToString(life), Log: log}
+	if c.USB.Enabled && c.USB.Admit {
+		gate := usb.NewGate(c.USB.Sysfs, nil)
+		if err := gate.Close(); err != nil {
+			return err
+		}
+		o.Apply = gate.Apply
+	}
 	if c.PCSCD != "" {
 		daemons := pcsc.New(pcsc.Options{Program: c.PCSCD, Dir: work, Log: log})
 		defer daemons.Wait()
@@ -84,7 +91,7 @@ func serve(file string, log *slog.Logger) error {
 		parts = append(parts, func(ctx context.Context) error { return tokenlink.ServeBench(ctx, l, bench, log) })
 	}
 	if c.USB.Enabled {
-		w := usb.NewWatcher(usb.Options{Sysfs: c.USB.Sysfs, Rescan: c.USB.Rescan.Std(), Uevents: usb.KernelUevents, Log: log})
+		w := usb.NewWatcher(usb.Options{Sysfs: c.USB.Sysfs, Rescan: c.USB.Rescan.Std(), Hubs: c.USB.Admit, Uevents: usb.KernelUevents, Log: log})
 		parts = append(parts, func(ctx context.Context) error {
 			events, err := w.Watch(ctx)
 			if err == nil {

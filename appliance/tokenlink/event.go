@@ -19,6 +19,8 @@ const (
 	RuleUnknown     = "USB-UNKNOWN"     // no row of the catalogue fits
 	RuleNoModule    = "USB-NO-MODULE"   // the model is known, but no PKCS#11 module for it is on this machine
 	RuleDescriptors = "USB-DESCRIPTORS" // the device's descriptors are malformed
+	RuleInterfaces  = "USB-INTERFACES"  // a known token with something in it that this model does not have
+	RuleNoAnswer    = "TOKEN-NO-ANSWER" // could not be switched on at the bus
 )
 
 // Device is one inserted device.

@@ -27,13 +27,19 @@ type Tree struct {
 	address int
 	lost    bool
 	changed chan struct{}
+	plugged map[string]usb.Device
+	fail    func(path, value string) error
+	writes  []string
 }
 
 // NewTree makes a tree with one root hub and nothing plugged in.
 func NewTree(tb TB) *Tree {
 	tb.Helper()
-	t := &Tree{tb: tb, root: tb.TempDir(), changed: make(chan struct{}, 1)}
+	t := &Tree{tb: tb, root: tb.TempDir(), changed: make(chan struct{}, 1), plugged: map[string]usb.Device{}}
 	t.put("usb1", usb.Device{VID: 0x1d6b, PID: 0x0002}, Descriptors(usb.Device{VID: 0x1d6b, PID: 0x0002}))
+	for _, name := range []string{"usb1/authorized_default", "usb1/interface_authorized_default", "../drivers_probe"} {
+		t.file(filepath.Join(t.devices(), name), "1")
+	}
 	return t
 }
 
@@ -61,20 +67,25 @@ func (t *Tree) Plug(port string, d usb.Device) {
 func (t *Tree) PlugRaw(port string, d usb.Device, descriptors []byte) {
 	t.tb.Helper()
 	t.put(port, d, descriptors)
-	// The kernel adds a folder per interface; the scan has to pass them over.
-	if err := os.MkdirAll(filepath.Join(t.devices(), port+":1.0"), 0o755); err != nil {
-		t.tb.Fatalf("usbtest: %v", err)
+	t.mu.Lock()
+	t.plugged[port] = d
+	if t.get(port, "authorized") == "1" {
+		t.configure(port)
 	}
+	t.mu.Unlock()
 	t.uevent()
 }
 
 // Unplug removes the device in a port.
 func (t *Tree) Unplug(port string) {
 	t.tb.Helper()
-	for _, name := range []string{port + ":1.0", port} {
-		if err := os.RemoveAll(filepath.Join(t.devices(), name)); err != nil {
-			t.tb.Fatalf("usbtest: %v", err)
-		}
+	t.mu.Lock()
+	delete(t.plugged, port)
+	t.deconfigure(port)
+	err := os.RemoveAll(filepath.Join(t.devices(), port))
+	t.mu.Unlock()
+	if err != nil {
+		t.tb.Fatalf("usbtest: %v", err)
 	}
 	t.uevent()
 }
@@ -104,6 +115,11 @@ func (t *Tree) put(port string, d usb.Device, descriptors []byte) {
 	t.address++
 	address := t.address
 	t.mu.Unlock()
+	t.folder(port, d, descriptors, address)
+}
+
+func (t *Tree) folder(port string, d usb.Device, descriptors []byte, address int) {
+	t.tb.Helper()
 	files := map[string]string{
 		"busnum":      "1\n",
 		"devnum":      fmt.Sprintf("%d\n", address),
@@ -111,6 +127,9 @@ func (t *Tree) put(port string, d usb.Device, descriptors []byte) {
 		"idProduct":   fmt.Sprintf("%04x\n", d.PID),
 		"bcdDevice":   fmt.Sprintf("%04x\n", d.Release),
 		"descriptors": string(descriptors),
+		"authorized":  t.get("usb1", "authorized_default"),
+
+		"bConfigurationValue": "",
 	}
 	for name, v := range map[string]string{"manufacturer": d.Manufacturer, "product": d.Product, "serial": d.Serial} {
 		if v != "" {
@@ -133,7 +152,7 @@ func (t *Tree) put(port string, d usb.Device, descriptors []byte) {
 
 // Descriptors makes the file of d with one configuration (USB 2.0, section 9.6).
 func Descriptors(d usb.Device) []byte {
-	dev := []byte{18, 1, 0, 2, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 1, 2, 3, 1}
+	dev := []byte{18, 1, 0, 2, d.Class, 0, 0, 64, 0, 0, 0, 0, 0, 0, 1, 2, 3, 1}
 	binary.LittleEndian.PutUint16(dev[8:], d.VID)
 	binary.LittleEndian.PutUint16(dev[10:], d.PID)
 	binary.LittleEndian.PutUint16(dev[12:], d.Release)

@@ -20,6 +20,10 @@ type Options struct {
 	// Start starts a worker. It is called without a lock held.
 	Start func(Job) (*pkcs11.Worker, error)
 
+	// Apply brings a device at the bus to what was decided. It can take long, and is
+	// called without a lock held. nil: the bus admits everything by itself.
+	Apply func(usb.Device, usb.Admission) error
+
 	// Reader starts the PC/SC daemon of a device that was inserted. nil: none is
 	// managed here, as on a desk.
 	Reader func(usb.Device) Reader
@@ -51,6 +55,7 @@ type Reader interface {
 const (
 	maxDevices = 64
 	maxUnread  = 256
+	maxApplied = 8 // devices being switched on at a time, as each may take seconds to fail
 )
 
 // Agent holds who is plugged in. It implements tokenlink.Agent.
@@ -58,7 +63,9 @@ type Agent struct {
 	Options
 
 	mu       sync.Mutex
-	inserted int // counts insertions for ids
+	inserted int                    // counts insertions for ids
+	applying int                    // devices being switched on or off
+	ports    map[string]*sync.Mutex // one at a time in each port
 	slots    []*slot
 	watchers map[chan tokenlink.Event]bool
 }
@@ -69,7 +76,9 @@ type slot struct {
 	device tokenlink.Device
 	usb    usb.Device
 	module Module        // if supported
+	pcsc   bool          // it needs a reader
 	reader Reader        // nil: none is needed, or none is managed
+	shown  bool          // watchers know it
 	busy   bool          // attached, or its last worker is not yet reaped
 	gone   chan struct{} // closed at removal
 }
@@ -78,7 +87,7 @@ var _ tokenlink.Agent = (*Agent)(nil)
 
 // New returns an agent with nothing plugged in.
 func New(o Options) *Agent {
-	return &Agent{Options: o, watchers: map[chan tokenlink.Event]bool{}}
+	return &Agent{Options: o, watchers: map[chan tokenlink.Event]bool{}, ports: map[string]*sync.Mutex{}}
 }
 
 // Follow handles events until the channel is closed.
@@ -89,7 +98,8 @@ func (a *Agent) Follow(events <-chan usb.Event) {
 }
 
 // Handle takes one USB event: the worker of a removed device is being killed and
-// all watchers have the event in their queue when it returns.
+// all watchers have the event in their queue when it returns. Where devices are
+// admitted at the bus, an insertion is told after that.
 func (a *Agent) Handle(e usb.Event) {
 	var v verdict
 	if e.Kind == usb.Inserted {
@@ -106,13 +116,75 @@ func (a *Agent) Handle(e usb.Event) {
 		return
 	}
 	a.inserted++
-	d := v.device
-	d.ID = fmt.Sprintf("%s-%d", a.Life, a.inserted)
-	s := &slot{port: e.Device.Port, device: d, usb: e.Device, module: v.module, gone: make(chan struct{})}
+	s := &slot{port: e.Device.Port, device: v.device, usb: e.Device, module: v.module, pcsc: v.pcsc, gone: make(chan struct{})}
+	s.device.ID = fmt.Sprintf("%s-%d", a.Life, a.inserted)
 	a.slots = append(a.slots, s)
+	if a.Apply == nil {
+		a.show(s)
+		return
+	}
+	if a.applying++; a.applying > maxApplied {
+		a.applying--
+		a.Log.Warn("too many devices at a time", "limit", maxApplied, "port", s.port)
+		s.refuse(tokenlink.RuleNoAnswer)
+		a.show(s)
+		return
+	}
+	port := a.ports[s.port]
+	if port == nil {
+		port = &sync.Mutex{}
+		a.ports[s.port] = port
+	}
+	go func() {
+		port.Lock()
+		defer port.Unlock()
+		a.apply(s, v)
+	}()
+}
+
+// apply admits a device at the bus, or refuses it there, and then shows it.
+func (a *Agent) apply(s *slot, v verdict) {
+	var err error
+	if !over(s.gone) { // else the port is another device's
+		err = a.Apply(s.usb, v.admission)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.applying--
+	if err != nil {
+		a.Log.Error("not admitted", "id", s.device.ID, "port", s.port, "err", err)
+	}
+	switch {
+	case over(s.gone):
+	case v.silent && err == nil:
+		a.Log.Info("admitted", "id", s.device.ID, "port", s.port, "interfaces", fmt.Sprint(v.admission.Interfaces))
+	case err != nil && s.device.Reason == "":
+		s.refuse(tokenlink.RuleNoAnswer)
+		fallthrough
+	default:
+		a.show(s)
+	}
+}
+
+func over(gone <-chan struct{}) bool {
+	select {
+	case <-gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// refuse takes back that the device is supported.
+func (s *slot) refuse(rule string) { s.device.Supported, s.device.Reason, s.pcsc = false, rule, false }
+
+// show makes a device known. The lock is held.
+func (a *Agent) show(s *slot) {
+	s.shown = true
+	d := s.device
 	a.Log.Info("inserted", "id", d.ID, "port", d.Port, "role", d.Role, "usb", fmt.Sprintf("%04x:%04x", d.VID, d.PID),
-		"classes", d.Classes, "model", d.Model, "reason", d.Reason, "problem", e.Device.Problem)
-	if v.pcsc && a.Reader != nil {
+		"classes", d.Classes, "model", d.Model, "reason", d.Reason, "problem", s.usb.Problem)
+	if s.pcsc && a.Reader != nil {
 		s.reader = a.Reader(s.usb)
 	}
 	a.tell(tokenlink.Event{Kind: tokenlink.Inserted, Device: d})
@@ -131,7 +203,9 @@ func (a *Agent) remove(port string) {
 		s.reader.Stop()
 	}
 	a.Log.Info("removed", "id", s.device.ID, "port", port, "attached", s.busy)
-	a.tell(tokenlink.Event{Kind: tokenlink.Removed, Device: s.device})
+	if s.shown {
+		a.tell(tokenlink.Event{Kind: tokenlink.Removed, Device: s.device})
+	}
 }
 
 // tell queues an event for all watchers. The lock is held.
@@ -170,7 +244,9 @@ func (a *Agent) Watch(ctx context.Context) <-chan tokenlink.Event {
 	defer a.mu.Unlock()
 	all := tokenlink.Event{Kind: tokenlink.Snapshot}
 	for _, s := range a.slots {
-		all.Devices = append(all.Devices, s.device)
+		if s.shown {
+			all.Devices = append(all.Devices, s.device)
+		}
 	}
 	w <- all
 	a.watchers[w] = true
@@ -186,7 +262,7 @@ func (a *Agent) Watch(ctx context.Context) <-chan tokenlink.Event {
 func (a *Agent) claim(id string) (*slot, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i := slices.IndexFunc(a.slots, func(s *slot) bool { return s.device.ID == id })
+	i := slices.IndexFunc(a.slots, func(s *slot) bool { return s.shown && s.device.ID == id })
 	switch {
 	case i < 0:
 		return nil, tokenlink.ErrNoDevice

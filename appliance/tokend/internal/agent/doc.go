@@ -14,5 +14,9 @@
 // A device that needs the PC/SC daemon gets one of its own at the insertion; an
 // attach waits for its reader, and the end of that daemon ends the worker.
 //
-// Not done here: admitting devices at the bus, a sandbox round the worker.
+// Where devices are admitted at the bus, each is judged anew at every insertion:
+// a token in a port for tokens, with all its interfaces as the catalogue knows
+// them; a keypad and a hub in their own ports. The rest stays off.
+//
+// Not done here: a sandbox round the worker.
 package agent

@@ -29,6 +29,11 @@ type Policy struct {
 	Models map[string]Module            // by model: exact module and environment
 	Dirs   []string                     // searched for the catalogue's module names
 
+	// Ports that are not for tokens. They have a meaning only where devices are
+	// admitted at the bus.
+	Keypads, Hubs map[string]bool
+	Admit         bool // devices are off until they are admitted
+
 	// Loadable says why a file cannot be a module on this machine; LoadableELF,
 	// or a fake.
 	Loadable func(path string) error
@@ -39,9 +44,17 @@ func NewPolicy(c *config.Tokend, catalogue *usb.Catalogue) Policy {
 	p := Policy{
 		Lookup: lookup(c.USB.Readers, catalogue), Dirs: c.ModuleDirs, Loadable: LoadableELF,
 		Roles: map[string]tokenlink.Role{}, Desk: map[string]Module{}, Models: map[string]Module{},
+		Keypads: map[string]bool{}, Hubs: map[string]bool{}, Admit: c.USB.Admit,
 	}
 	for _, port := range c.USB.Ports {
-		p.Roles[port.Port] = tokenlink.Role(port.Role)
+		switch port.Role {
+		case "keypad":
+			p.Keypads[port.Port] = true
+		case "hub":
+			p.Hubs[port.Port] = true
+		default:
+			p.Roles[port.Port] = tokenlink.Role(port.Role)
+		}
 	}
 	for _, m := range c.Modules {
 		p.Models[m.Model] = Module{m.Model, m.Path, config.Environ(m.Env)}
@@ -76,6 +89,9 @@ type verdict struct {
 	device tokenlink.Device // without id
 	module Module           // if the device is supported
 	pcsc   bool             // the module reaches it through the PC/SC daemon
+
+	admission usb.Admission // what is switched on at the bus
+	silent    bool          // a keypad or a hub in its place: no news for kioskd
 }
 
 // judge decides by port, ids and interface classes. Of the candidate models the
@@ -100,6 +116,16 @@ func (p Policy) judge(d usb.Device) verdict {
 	if d.Problem != "" {
 		return refuse("", tokenlink.RuleDescriptors)
 	}
+	if p.Keypads[d.Port] || p.Hubs[d.Port] {
+		allowed := usb.AdmitKeypad
+		if p.Hubs[d.Port] {
+			allowed = usb.AdmitHub
+		}
+		if v.admission, v.silent = allowed(d); !v.silent {
+			return refuse("", tokenlink.RuleUnknown)
+		}
+		return v
+	}
 	if m, ok := p.Desk[d.Port]; ok {
 		if p.Loadable(m.Path) != nil {
 			return refuse(m.Model, tokenlink.RuleNoModule)
@@ -110,8 +136,21 @@ func (p Policy) judge(d usb.Device) verdict {
 	if len(candidates) == 0 {
 		return refuse("", tokenlink.RuleUnknown)
 	}
+	if p.Admit {
+		if v.device.Role == tokenlink.Other {
+			return refuse("", tokenlink.RuleUnknown) // no port for tokens
+		}
+		candidates = slices.DeleteFunc(candidates, func(m usb.Model) bool {
+			_, ok := m.Admit(d)
+			return !ok
+		})
+		if len(candidates) == 0 {
+			return refuse("", tokenlink.RuleInterfaces)
+		}
+	}
 	for _, model := range candidates {
 		if m, ok := p.find(model); ok {
+			v.admission, _ = model.Admit(d)
 			v.pcsc = model.PCSC == usb.Yes || model.PCSC == usb.Unknown && d.HasClass(usb.ClassCCID)
 			return admit(m)
 		}
