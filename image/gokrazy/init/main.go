@@ -38,6 +38,9 @@ func main() {
 		say("boot: %v", err)
 	}
 	closeDoors()
+	if err := os.Mkdir("/run/mohr", 0o700); err != nil { // for the programs' sockets
+		say("%v", err)
+	}
 
 	// Children get an empty input and the console as output.
 	out, err := os.OpenFile("/dev/console", os.O_WRONLY|unix.O_NOCTTY, 0)
@@ -45,12 +48,12 @@ func main() {
 		say("%v", err)
 		out = os.Stderr
 	}
-	in, err := os.Open("/dev/null")
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		say("%v", err)
-		in = out
+		null = out
 	}
-	newSupervisor(in.Fd(), out.Fd(), say).run(services(), time.Now)
+	newSupervisor(null, out, say).run(services(), time.Now)
 }
 
 // closeDoors takes away what the running kernel still offers to a keyboard, and to
@@ -63,9 +66,27 @@ func closeDoors() {
 	if err := os.WriteFile("/proc/sys/kernel/sysrq", []byte("0"), 0); err != nil {
 		say("sysrq: %v", err)
 	}
+	if err := deafen("/dev/tty1"); err != nil {
+		say("keyboard of the console: %v", err)
+	}
 	if err := unix.Mount("", "/perm", "", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""); err != nil {
 		say("/perm without programs: %v", err)
 	}
+}
+
+// deafen makes a console take no keys: no change of console, and no scroll lock, which
+// would stop whoever writes to it. The keypad is read as an event device.
+func deafen(tty string) error {
+	const (
+		kdskbmode = 0x4b45 // linux/kd.h
+		kOff      = 4
+	)
+	f, err := os.OpenFile(tty, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.IoctlSetInt(int(f.Fd()), kdskbmode, kOff)
 }
 
 func say(format string, args ...any) {

@@ -7,6 +7,7 @@ type service struct {
 	path string
 	args []string
 	dir  string // working directory, made if it can be; else /tmp
+	mute bool   // what it prints is of no use
 }
 
 // services is the whole list. The system's own come first, but nothing waits for
@@ -15,10 +16,10 @@ func services() []service {
 	return []service{
 		{path: "/gokrazy/randomd"},
 		{path: "/gokrazy/dhcp"},
-		{path: "/gokrazy/ntp", dir: "/perm/home/ntp"}, // keeps the time of the last shutdown there
+		{path: "/gokrazy/ntp", dir: "/perm/home/ntp", mute: true}, // complains each second without a network
 		{path: "/user/tokend", args: []string{"-config", "/perm/mohr/tokend.json"}},
 		{path: "/user/syncd", args: []string{"-config", "/perm/mohr/syncd.json"}},
-		{path: "/user/kioskd", args: []string{"-config", "/perm/mohr/kioskd.json"}},
+		{path: "/user/kioskd", args: []string{"-config", "/perm/mohr/kioskd.json", "-appliance"}},
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -29,15 +30,15 @@ func nextDelay(last, ran time.Duration) time.Duration {
 // every first process inherits. There is one collector for both, because two waiting
 // processes would take each other's children.
 type supervisor struct {
-	in, out uintptr
-	say     func(string, ...any)
+	null, out *os.File
+	say       func(string, ...any)
 
 	mu   sync.Mutex
 	ends map[int]chan syscall.WaitStatus // by process id of a running program
 }
 
-func newSupervisor(in, out uintptr, say func(string, ...any)) *supervisor {
-	return &supervisor{in: in, out: out, say: say, ends: map[int]chan syscall.WaitStatus{}}
+func newSupervisor(null, out *os.File, say func(string, ...any)) *supervisor {
+	return &supervisor{null: null, out: out, say: say, ends: map[int]chan syscall.WaitStatus{}}
 }
 
 // run never returns.
@@ -69,11 +70,15 @@ func (s *supervisor) keep(svc service, now func() time.Time) {
 // left behind in its group is killed: a new tokend must not meet the old one's daemon.
 func (s *supervisor) once(svc service) (syscall.WaitStatus, error) {
 	end := make(chan syscall.WaitStatus, 1)
+	out := s.out
+	if svc.mute {
+		out = s.null
+	}
 	s.mu.Lock() // the collector may not see the end before it is told of the start
 	pid, err := syscall.ForkExec(svc.path, append([]string{svc.path}, svc.args...), &syscall.ProcAttr{
 		Dir:   workdir(svc),
 		Env:   environ(),
-		Files: []uintptr{s.in, s.out, s.out},
+		Files: []uintptr{s.null.Fd(), out.Fd(), out.Fd()},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
