@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"mohr.internal/appliance/config"
@@ -136,7 +137,8 @@ func (p *Place) settle(o SiteOptions) {
 		Socket:     k.Tokend,
 		ModuleDirs: o.ModuleDirs, PCSCD: "/usr/sbin/pcscd",
 		USB: config.USB{
-			Enabled: true, Sysfs: "/sys", Rescan: config.Duration(2 * time.Second), Ports: o.Ports,
+			Enabled: true, Sysfs: "/sys", Rescan: config.Duration(2 * time.Second), Admit: true,
+			Ports:   append(slices.Clone(o.Ports), config.Port{Port: o.Keypad, Role: "keypad"}),
 			Readers: []config.Reader{{VID: 0x08e6, PID: 0x4433, Cards: "MyEID card"}}, // QEMU's, with a virtual card
 		},
 	}
