@@ -145,6 +145,9 @@ func TestPickUpElsewhere(t *testing.T) {
 				if n := c.count("loaded-elsewhere"); n != 1 {
 					t.Errorf("journaled %d times", n)
 				}
+				if way, rule := c.last().Waits(); way != "" || rule != "" {
+					t.Errorf("still waits for %s %s", way, rule)
+				}
 			})
 		})
 	}
@@ -440,6 +443,36 @@ func TestPickUpUnknown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A journal that is full begins no pick-up either; one that was begun it finishes.
+func TestPickUpWithoutRoom(t *testing.T) {
+	counterTest(t, options{}, func(c *counter) {
+		r := &rack{}
+		c.renewAway(r)
+		c.moveTo(nil, r)
+		c.at("idle")
+		c.room(0.96, 40<<20)
+		c.walk("full")
+		c.insert(c.citizen)
+		c.at("refused")
+		if n := c.renewals(); n != 0 || r.asked != 0 {
+			t.Errorf("%d renewals, asked %d times", n, r.asked)
+		}
+	})
+	counterTest(t, options{}, func(c *counter) {
+		r := &rack{}
+		c.renewAway(r)
+		c.moveTo(nil, r)
+		c.walk("pickup")
+		c.pull(c.citizen)
+		c.room(0.96, 40<<20)
+		c.press(choiceOK)
+		c.at("full")
+		c.insert(c.citizen)
+		c.walk("accepted")
+		c.state(Loaded)
+	})
 }
 
 // The fleet takes its time: the holder waits no longer than said, and may pull the token.

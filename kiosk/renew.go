@@ -36,15 +36,15 @@ func (k *Kiosk) ceremony(station context.Context, device Device) error {
 	if id, ok := k.unfinished(c); ok {
 		return k.settle(station, ctx, c, id) // 10 and 11, on return: never a second request for one certificate
 	}
+	if err := k.Ledger.full(); err != nil {
+		return err // not even that is journaled: what is left is for those who were begun with
+	}
 	id, found, err := k.elsewhere(ctx, c)
 	if err != nil {
 		return k.turnAway(k.removedOr(ctx, err))
 	}
 	if found {
 		return k.finish(station, ctx, c, id) // 11, of a renewal at another kiosk
-	}
-	if err := k.Ledger.full(); err != nil {
-		return err // not even that is journaled: what is left is for those who were begun with
 	}
 	if err := k.checkToken(c); err != nil {
 		return k.turnAway(k.removedOr(ctx, err))

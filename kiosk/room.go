@@ -21,7 +21,7 @@ const (
 )
 
 // open says that a renewal has records to come: an answer, a certificate, a confirmation.
-func (n *Renewal) open() bool { return n.State.Signed() || n.Confirm != nil }
+func (n *Renewal) open() bool { return n.State.Signed() && !n.Elsewhere || n.Confirm != nil }
 
 // full says why nobody new may be begun with; nil if there is room for one more beside
 // all that is open.
