@@ -56,6 +56,7 @@ func TestRealJournal(t *testing.T) {
 	l := must[*Log](t)(New(Options{
 		Kiosk: "desk-7", Journal: j, Recipients: []string{centre.Recipient().String(), second.Recipient().String()}, Key: key, Rand: rand.Reader,
 		Cleared: func() (entry.Head, bool) { return cleared, cleared.Seq > 0 },
+		Request: func(id kiosk.RenewalID) ([]byte, error) { return append([]byte("request of "), id[0]), nil },
 	}))
 	var prev [32]byte
 	for seq := uint64(1); seq <= uint64(len(records)); seq++ {
@@ -81,7 +82,7 @@ func TestRealJournal(t *testing.T) {
 		}
 		if r.Pickup != nil {
 			p := must[entry.Pickup](t)(entry.OpenPickup(r.Pickup, cert.RawSubjectPublicKeyInfo))
-			if !bytes.Equal(p.Certificate, cert.Raw) || (string(p.Answer) == "kup") != (seq == 3) || r.Key != entry.KeyIDOf(cert.RawSubjectPublicKeyInfo) {
+			if !bytes.Equal(p.Certificate, cert.Raw) || string(p.Request) != "request of \x01" || (string(p.Answer) == "kup") != (seq == 3) || r.Key != entry.KeyIDOf(cert.RawSubjectPublicKeyInfo) {
 				t.Errorf("%+v", p)
 			}
 		}

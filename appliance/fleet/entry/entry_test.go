@@ -126,7 +126,7 @@ func TestRules(t *testing.T) {
 
 func TestPickup(t *testing.T) {
 	spki := must[[]byte](t)(x509.MarshalPKIXPublicKey(&testKey(t).PublicKey))
-	p := Pickup{Renewal: [16]byte{1}, Certificate: []byte("certificate of Maryam"), Chain: [][]byte{[]byte("issuer")}, Answer: []byte("kup")}
+	p := Pickup{Renewal: [16]byte{1}, Certificate: []byte("certificate of Maryam"), Chain: [][]byte{[]byte("issuer")}, Answer: []byte("kup"), Request: []byte("kur")}
 	b := must[[]byte](t)(p.Seal(spki, 1234))
 	if again := must[[]byte](t)(p.Seal(spki, 1234)); !bytes.Equal(again, b) {
 		t.Error("sealed twice gives different bytes")
@@ -135,7 +135,7 @@ func TestPickup(t *testing.T) {
 		t.Error("readable")
 	}
 	got := must[Pickup](t)(OpenPickup(b, spki))
-	if got.Renewal != p.Renewal || !bytes.Equal(got.Certificate, p.Certificate) || len(got.Chain) != 1 || !bytes.Equal(got.Answer, p.Answer) {
+	if got.Renewal != p.Renewal || !bytes.Equal(got.Certificate, p.Certificate) || len(got.Chain) != 1 || !bytes.Equal(got.Answer, p.Answer) || !bytes.Equal(got.Request, p.Request) {
 		t.Errorf("%+v", got)
 	}
 	if n, err := PickupNotAfter(b); n != 1234 || err != nil {
@@ -189,6 +189,7 @@ func FuzzParse(f *testing.F) {
 func FuzzOpenPickup(f *testing.F) {
 	spki := []byte("public key")
 	f.Add(must[[]byte](f)(Pickup{Certificate: []byte("c"), Chain: [][]byte{{1}}}.Seal(spki, 99)))
+	f.Add(must[[]byte](f)(Pickup{Renewal: [16]byte{1}, Certificate: []byte("c"), Answer: []byte("a"), Request: []byte("r")}.Seal(spki, 99)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := OpenPickup(b, spki)
 		n, nerr := PickupNotAfter(b)
