@@ -83,7 +83,7 @@ func (p *Perm) Check() error {
 	if err := statfs(p.Dir, &fs); err != nil {
 		return fail(RulePermNotMounted, "%w", err)
 	}
-	if free := fs.Bfree * uint64(max(fs.Bsize, 1)); free < permFree || fs.Files > 0 && fs.Ffree == 0 {
+	if free := fs.Bavail * uint64(max(fs.Bsize, 1)); free < permFree || fs.Files > 0 && fs.Ffree == 0 {
 		return fail(RulePermFull, "%d bytes and %d files are free", free, fs.Ffree)
 	}
 	return nil
@@ -174,9 +174,6 @@ func (p *Perm) watch(ctx context.Context, between func() bool, end func(error), 
 		}
 	}
 }
-
-// isPerm says whether a rule is one of the partition's.
-func isPerm(rule string) bool { return strings.HasPrefix(rule, "PERM-") }
 
 // asSite makes an error of reading the configuration one of the partition.
 func asSite(err error) error {

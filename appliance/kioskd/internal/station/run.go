@@ -55,20 +55,7 @@ func Run(ctx context.Context, o Options) error {
 		last = s.ID
 	})
 	r := &run{Options: o, panel: p, surface: surface}
-	for n := 0; ctx.Err() == nil; n++ {
-		err := r.live(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		if err := r.trouble(err, n); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(troubleWait):
-		}
-	}
-	return nil
+	return r.lives(ctx)
 }
 
 // idleScreen is the ID of the page between two citizens.
@@ -87,6 +74,24 @@ type run struct {
 	lang    string         // the office's; "" while it is not known
 	up      display.Screen // the trouble that is on the screen
 	said    string         // the trouble that is in the log
+}
+
+// lives is one life after the other.
+func (r *run) lives(ctx context.Context) error {
+	for n := 0; ctx.Err() == nil; n++ {
+		err := r.live(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if err := r.trouble(err, n); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(troubleWait):
+		}
+	}
+	return nil
 }
 
 // live is one life: from reading the configuration to the first failure.
