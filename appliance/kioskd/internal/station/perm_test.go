@@ -104,7 +104,7 @@ func TestFindMount(t *testing.T) {
 func TestPermWords(t *testing.T) {
 	for _, rule := range []string{RulePermMissing, RulePermNotMounted, RulePermReadOnly, RulePermFull, RulePermSite} {
 		for _, lang := range words.Languages {
-			if !words.In(lang).Has("why."+rule) {
+			if !words.In(lang).Has("why." + rule) {
 				t.Errorf("%s: no words in %s", rule, lang)
 			}
 		}
