@@ -10,6 +10,7 @@ import (
 	"mohr.internal/appliance/journal"
 	"mohr.internal/appliance/vault"
 	"mohr.internal/kiosk"
+	"mohr.internal/kiosk/audit"
 	"mohr.internal/kiosk/receipt"
 )
 
@@ -29,7 +30,8 @@ type Result struct {
 	Outcome Outcome
 	Why     string   // unless Good
 	Healed  int      // places that the journal healed
-	Seen    bool     // Detected: by the checkpoint of the last receipt or delivery alone
+	Sync    bool     // Detected: the fleet's log shows it at the next sync
+	Scan    bool     // Detected: a receipt that somebody has shows it
 	States  []string // of the renewals under way when the power was cut
 	Deep    bool     // the citizen came back and was served to the end
 }
@@ -122,7 +124,11 @@ func wake(c *counter, w *world, lying, deep bool) Result {
 		return bad("%v", err)
 	}
 	if lost > 0 {
-		return c.detect(w)
+		sync, scan, why := c.outside(w, f)
+		if why != "" {
+			return bad("%s", why)
+		}
+		return c.detect(w, sync, scan)
 	}
 	if lost < 0 {
 		n := len(f.records) // was written and not acknowledged; from here on the kiosk counts on it
@@ -132,6 +138,9 @@ func wake(c *counter, w *world, lying, deep bool) Result {
 	}
 	if why := c.promises(w, f); why != "" {
 		return bad("before the start: %s", why)
+	}
+	if _, _, why := c.outside(w, f); why != "" {
+		return bad("%s", why)
 	}
 	res := Result{}
 	for _, state := range f.states() {
@@ -183,15 +192,9 @@ func title(payload []byte) string {
 	return fmt.Sprintf("%s%s of %v", r.State, r.Event, r.Renewal)
 }
 
-// detect has records that are gone shown by a checkpoint. The kiosk itself cannot
-// know, but it must not fall over what is left.
-func (c *counter) detect(w *world) Result {
-	ahead := func(seq int) bool {
-		return seq > 0 && errors.Is(c.journal.Verify(uint64(seq), w.hashes[seq-1]), journal.ErrDiverged)
-	}
-	if !ahead(len(w.records)) {
-		return bad("records are lost and the checkpoint of the last one does not show it")
-	}
+// detect has a kiosk run that has lost records. It cannot know, but it must not fall
+// over what is left; others know, see outside.
+func (c *counter) detect(w *world, sync, scan bool) Result {
 	c.insert(w)
 	if err := c.start(); err != nil {
 		return bad("on a journal that has lost records: %v", err)
@@ -199,7 +202,44 @@ func (c *counter) detect(w *world) Result {
 	if err := c.halt(); err != nil {
 		return bad("on a journal that has lost records: %v", err)
 	}
-	return Result{Outcome: Detected, Why: "shorter than the checkpoint", Seen: ahead(w.seen)}
+	return Result{Outcome: Detected, Why: "records are lost", Sync: sync, Scan: scan}
+}
+
+// outside is what others make of a journal: the fleet, whose log has what was
+// published of it, and whoever scans a receipt that was shown and holds it against the
+// journal. Each must raise the alarm if a record that it knows of is lost, and only then.
+func (c *counter) outside(w *world, f found) (sync, scan bool, why string) {
+	if n := w.synced; n > 0 {
+		err := c.journal.Verify(uint64(n), w.hashes[n-1])
+		if sync = errors.Is(err, journal.ErrDiverged); sync != (n > len(f.records)) || err != nil && !sync {
+			return sync, scan, fmt.Sprintf("the fleet has %d records, the journal %d: %v", n, len(f.records), err)
+		}
+	}
+	var chain audit.Chain
+	for i, r := range f.records {
+		chain.Add(uint64(i+1), f.hashes[i], r.Receipt)
+	}
+	at := map[string]int{} // records, by their receipts
+	for i, b := range w.records {
+		if r, err := kiosk.ParseRecord(b); err == nil && r.Receipt != "" {
+			at[r.Receipt] = i + 1
+		}
+	}
+	for _, text := range w.shown {
+		given, _, err := c.trust.Verify(text)
+		if err != nil {
+			return sync, scan, fmt.Sprintf("receipt: %v", err)
+		}
+		if given.HeadSeq == 0 {
+			return sync, scan, "a receipt without a checkpoint"
+		}
+		lost := at[text] > len(f.records)
+		if _, err := chain.Holds(given, text); (err != nil) != lost {
+			return sync, scan, fmt.Sprintf("receipt of record %d, the journal has %d: %v", at[text], len(f.records), err)
+		}
+		scan = scan || lost
+	}
+	return sync, scan, ""
 }
 
 // insert puts the token in that was in when the power went.

@@ -43,6 +43,7 @@ type counter struct {
 	busy    bool                     // a neighbour writes beside the journal
 	leak    func(plain []byte) error // a kiosk that writes what it must not; nil for a sound one
 	log     *slog.Logger
+	online  bool // the fleet's log gets each record soon after it is acknowledged
 	sticks  []*stick
 	clock   clock
 
@@ -149,7 +150,11 @@ type storage struct {
 }
 
 func (s storage) Append(payload []byte) (uint64, error) {
-	if err := s.c.note(note{What: writing, Payload: payload}); err != nil {
+	begin := note{What: writing, Payload: payload}
+	if s.c.online {
+		begin.Synced, _ = s.Head()
+	}
+	if err := s.c.note(begin); err != nil {
 		return 0, err
 	}
 	seq, err := s.Journal.Append(payload)

@@ -28,6 +28,7 @@
 //   - no token has compared a PIN that the journal does not know of, and none is
 //     tried by itself;
 //   - what was signed goes on, what was not is abandoned, nothing else changes;
+//   - every receipt that was shown, and the fleet's log, agree with the journal;
 //   - the kiosk can append, and a second start finds the journal whole.
 //
 // At every fifth point the citizen comes back, with the token as it was at that
@@ -45,8 +46,11 @@
 // kernel may refuse to mount or the journal may refuse by name; then the raw scan
 // (journal.Scan) of the untouched disk must find every acknowledged record;
 // e2fsck, which the appliance does not have, is tried for the table's sake. Forgotten flushes
-// cannot be survived: a checkpoint that somebody else keeps must show the loss,
-// and the kiosk must come up or refuse, not hang or crash.
+// cannot be survived: the fleet's log must show the loss at the next sync if it has
+// one of the lost records, which it has soon after each where there is a network; a
+// receipt must show it to whoever scans it, if it or what stands before it is lost; and
+// the kiosk must come up or refuse, not hang or crash. Records that nobody outside has
+// been told of, in an office without a network, are lost without a trace.
 //
 // # Controls
 //

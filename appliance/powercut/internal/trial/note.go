@@ -25,6 +25,7 @@ type note struct {
 	Hash    [32]byte
 	Payload []byte
 	Text    string
+	Synced  uint64      // the fleet's log has everything up to this record
 	Sticks  []stickNote // the tokens that have changed since the last note
 }
 
@@ -56,7 +57,7 @@ type world struct {
 	next    []byte     // payload of an append that has not returned, nil if none
 	shown   []string   // receipts
 	posted  map[string][]byte
-	seen    int // records as of the last receipt or delivery: the last checkpoint anybody else holds
+	synced  int // records that the fleet's log has
 	citizen int // who is at the counter
 	created bool
 	sticks  map[int]stickNote
@@ -73,6 +74,7 @@ func newWorld(notes []note) (*world, error) {
 }
 
 func (w *world) add(n note) error {
+	w.synced = max(w.synced, int(n.Synced))
 	for _, s := range n.Sticks {
 		w.sticks[s.Index] = s
 	}
@@ -89,12 +91,12 @@ func (w *world) add(n note) error {
 		}
 		w.records, w.hashes, w.next = append(w.records, payload), append(w.hashes, n.Hash), nil
 	case shown:
-		w.shown, w.seen = append(w.shown, n.Text), len(w.records)
+		w.shown = append(w.shown, n.Text)
 	case posted:
 		if old, ok := w.posted[n.Text]; ok && !bytes.Equal(old, n.Payload) {
 			return fmt.Errorf("parcel %s was sent with other bytes", n.Text)
 		}
-		w.posted[n.Text], w.seen = n.Payload, len(w.records)
+		w.posted[n.Text] = n.Payload
 	case created:
 		w.created = true
 	case visited:

@@ -111,6 +111,8 @@ func (c *counter) attend(v visit) error {
 	if err := c.note(note{What: visited, Seq: uint64(v.citizen)}); err != nil {
 		return err
 	}
+	c.online = !v.offline
+	defer func() { c.online = false }()
 	who, officer := c.sticks[v.citizen], c.sticks[officerStick]
 	if who.device == "" {
 		c.ports.insert(who, kiosk.RoleCitizen)
@@ -188,7 +190,8 @@ func (c *counter) deliverHere() error {
 // deliver brings what is pending to the CA and its answers back, once.
 func (c *counter) deliver() error {
 	for _, p := range c.kiosk.Outbox.Pending() {
-		if err := c.note(note{What: posted, Text: p.ID, Payload: p.DER}); err != nil {
+		head, _ := c.journal.Head()
+		if err := c.note(note{What: posted, Text: p.ID, Payload: p.DER, Synced: head}); err != nil {
 			return err
 		}
 		r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/", bytes.NewReader(p.DER))

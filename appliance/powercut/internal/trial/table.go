@@ -30,7 +30,7 @@ type table struct {
 
 // tally is one row.
 type tally struct {
-	points, bad, healed, refused, noMount, mended, salvaged, detected, seen, deep int
+	points, bad, healed, refused, noMount, mended, salvaged, detected, sync, scan, unseen, deep int
 }
 
 func newTable(o Options, total int) *table {
@@ -61,7 +61,9 @@ func (t *table) add(p point, v verdict) {
 	count(&row.mended, v.mended)
 	count(&row.salvaged, v.salvaged)
 	count(&row.detected, v.Outcome == Detected)
-	count(&row.seen, v.Outcome == Detected && v.Seen)
+	count(&row.sync, v.Outcome == Detected && v.Sync)
+	count(&row.scan, v.Outcome == Detected && v.Scan)
+	count(&row.unseen, v.Outcome == Detected && !v.Sync && !v.Scan)
 	count(&row.deep, v.Deep)
 	if !p.Row.isControl() {
 		for _, s := range v.States {
@@ -109,12 +111,12 @@ func (t *table) print(took time.Duration, whole bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	w := tabwriter.NewWriter(t.o.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "power cut\tpoints\tbad\thealed\tlost, detected\tby last receipt\trefused\tno mount\tafter e2fsck\traw scan all\tserved on\t")
+	fmt.Fprintln(w, "power cut\tpoints\tbad\thealed\tlost\tfound at sync\tby a receipt\tnot told anybody\trefused\tno mount\tafter e2fsck\traw scan all\tserved on\t")
 	for r, n := range t.rows {
 		if n.points == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", row(r), n.points, n.bad, n.healed, n.detected, n.seen,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", row(r), n.points, n.bad, n.healed, n.detected, n.sync, n.scan, n.unseen,
 			n.refused, n.noMount, n.mended, n.salvaged, n.deep)
 	}
 	w.Flush()
