@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -46,14 +47,15 @@ func parseStatus(b []byte) (m Memory, err error) {
 	return m, nil
 }
 
-// LogMemory writes one line: msg=memory when=WHEN rss_kib=N peak_kib=N.
+// LogMemory writes one line: msg=memory program=NAME when=WHEN rss_kib=N peak_kib=N.
+// On the appliance all programs share one console.
 func LogMemory(log *slog.Logger, when string) {
 	m, err := Used()
 	if err != nil {
 		log.Warn("memory", "when", when, "err", err)
 		return
 	}
-	log.Info("memory", "when", when, "rss_kib", m.RSS, "peak_kib", m.Peak)
+	log.Info("memory", "program", filepath.Base(os.Args[0]), "when", when, "rss_kib", m.RSS, "peak_kib", m.Peak)
 }
 
 // LogMemoryEvery writes that line at once and then each time every has passed,

@@ -77,7 +77,7 @@ func TestLog(t *testing.T) {
 	cmd.Env = append(os.Environ(), "TEST_LOG="+path)
 	out, err := cmd.CombinedOutput()
 	b, _ := os.ReadFile(path)
-	for _, want := range []string{"old\n", "line of the log", "msg=memory when=test rss_kib=", "panic: line of the runtime"} {
+	for _, want := range []string{"old\n", "line of the log", "msg=memory program=program.test when=test rss_kib=", "panic: line of the runtime"} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("%q is not in the log (%v, %s):\n%s", want, err, out, b)
 		}

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"mohr.internal/display/panel"
 )
 
 // keyboardAsToken plugs a keyboard into the citizen's port and types on it. QEMU
@@ -37,13 +40,25 @@ func (s *Suite) keyboardAsToken(ctx context.Context, g *Guest) error {
 		err = fmt.Errorf("the machine restarted:\n%s", g.Console.Tail(10))
 	}
 	for _, l := range g.Console.Lines(mark) {
-		if id := screenID(l.Text); err == nil && id != "" && id != "idle" && id != "refused" {
+		if id := screenID(l.Text); err == nil && id != "" && !slices.Contains([]string{"idle", "reading", "refused"}, id) {
 			err = fmt.Errorf("screen %s", id)
 		}
 	}
 	s.report.Check("nothing that is typed on it arrives, Ctrl-Alt-Del included", err)
+	err = nil
+	if g.Console.Count(mark, "rule=USB-UNKNOWN") == 0 {
+		err = fmt.Errorf("no rule USB-UNKNOWN in the log:\n%s", g.Console.Tail(10))
+	}
+	s.report.Check("the kiosk refuses it as a device it does not know", err)
 	if err := g.remove("evil"); err != nil {
 		return s.report.Check("keyboard pulled out", err)
+	}
+	g.seen = g.Console.Mark()
+	if err := g.Key(panel.KeyOK, tap); err != nil {
+		return err
+	}
+	if _, _, err := g.Await(ctx, screenLimit, "idle"); s.report.Check("the first screen is back", err) != nil {
+		return err
 	}
 	mark = g.Console.Mark()
 	if err := g.Key('L', tap); err != nil {
@@ -55,6 +70,7 @@ func (s *Suite) keyboardAsToken(ctx context.Context, g *Guest) error {
 	if s.report.Check("the keypad in its own port still works", err) != nil {
 		return err
 	}
+	mark = g.Console.Mark()
 	if err := g.Key('L', tap); err != nil {
 		return err
 	}
