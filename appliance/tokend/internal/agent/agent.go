@@ -48,7 +48,10 @@ type Reader interface {
 	// Ready waits until the daemon serves the device, and gives its socket. lost
 	// is closed when that daemon ends.
 	Ready(context.Context) (socket string, lost <-chan struct{}, err error)
-	Stop() // does not wait
+	// Renew brings the daemon and the token into the state of an insertion; Ready
+	// waits for that. Stop ends the daemon. Neither waits.
+	Renew()
+	Stop()
 }
 
 // Limits against enumeration storms and readers that do not read.

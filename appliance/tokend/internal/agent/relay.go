@@ -46,6 +46,9 @@ func (a *Agent) Attach(ctx context.Context, id string) (func(net.Conn), error) {
 		client.Close()
 		close(r.stop)
 		werr := w.Wait()
+		if s.reader != nil && !errors.Is(why, errExit) {
+			s.reader.Renew() // the killed worker let go of nothing
+		}
 		a.release(s)
 		a.Log.Info("detached", "id", id, "worker", w.PID(), "why", why, "during", r.verb(), "ended", werr,
 			"after", time.Since(begin).Round(time.Millisecond), "fault", faultLine(w.StderrTail()))

@@ -79,6 +79,7 @@ type Daemon struct {
 
 	stopping chan struct{}
 	stop     sync.Once
+	renew    chan struct{}
 	ended    chan struct{}
 
 	mu      sync.Mutex
@@ -91,7 +92,7 @@ type Daemon struct {
 // once.
 func (a *Daemons) Start(d usb.Device) *Daemon {
 	one := &Daemon{all: a, device: d, log: a.Log.With("port", d.Port),
-		stopping: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{})}
+		stopping: make(chan struct{}), renew: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{})}
 	a.running.Go(one.live)
 	return one
 }
@@ -123,6 +124,22 @@ func (d *Daemon) Ready(ctx context.Context) (socket string, lost <-chan struct{}
 // Stop ends the daemon. It does not wait; see Daemons.Wait.
 func (d *Daemon) Stop() { d.stop.Do(func() { close(d.stopping) }) }
 
+// Renew ends the daemon and starts another. A client that was killed may leave a
+// command running in the token and the holder's login open in it: the daemon's end
+// takes the token's power away.
+func (d *Daemon) Renew() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now == nil {
+		return
+	}
+	d.now = nil // Ready waits for the next one
+	select {
+	case d.renew <- struct{}{}:
+	default:
+	}
+}
+
 func (d *Daemon) set(now *process, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -141,6 +158,10 @@ func (d *Daemon) live() {
 			d.set(nil, fmt.Errorf("pcsc: %w: removed", ErrNoReader))
 			return
 		}
+		if errors.Is(err, errRenewed) {
+			n, pause = 0, firstPause
+			continue
+		}
 		d.log.Error("PC/SC daemon", "attempt", n, "err", err)
 		if n == maxStarts {
 			d.set(nil, fmt.Errorf("pcsc: %w: %w", ErrNoReader, err))
@@ -153,6 +174,8 @@ func (d *Daemon) live() {
 		pause *= 2
 	}
 }
+
+var errRenewed = errors.New("pcsc: renewed")
 
 // over says whether c is closed.
 func over(c <-chan struct{}) bool {
@@ -183,9 +206,15 @@ func (d *Daemon) once() error {
 		return fmt.Errorf("%w (ended: %v; said: %q)", err, p.err, p.output.String())
 	}
 	d.log.Info("PC/SC daemon is ready", "pid", p.cmd.Process.Pid, "card", card, "after", time.Since(begin).Round(time.Millisecond))
+	select {
+	case <-d.renew: // meant for one before
+	default:
+	}
 	d.set(p, nil)
 	defer d.set(nil, nil)
 	select {
+	case <-d.renew:
+		return errRenewed
 	case <-d.stopping:
 		return nil
 	case <-p.ended:

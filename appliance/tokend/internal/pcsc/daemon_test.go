@@ -148,6 +148,24 @@ func TestDies(t *testing.T) {
 	empty(t, a)
 }
 
+// Renewed, a daemon ends and another one comes, as often as wanted.
+func TestRenew(t *testing.T) {
+	a := fakes(t, pcsctest.Good)
+	d := a.Start(usb.Device{})
+	d.Renew() // of nothing: no harm
+	for range 3 * maxStarts {
+		socket, lost := ready(t, d)
+		d.Renew()
+		d.Renew()
+		if next, _ := ready(t, d); next == socket {
+			t.Error("the same daemon again")
+		}
+		ends(t, "the daemon", lost)
+	}
+	d.Stop()
+	empty(t, a)
+}
+
 // What never becomes ready is an error and no wait without end.
 func TestNeverReady(t *testing.T) {
 	for behaviour, want := range map[string]string{
