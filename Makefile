@@ -8,7 +8,7 @@ OUT      := out
 LANG_    ?= fa
 PORT     ?= 8380
 
-.PHONY: help demo run test check unit test-token build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
+.PHONY: help demo run test check unit test-token image build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,14 @@ test-token: PACKAGES += pcscd vsmartcard-vpcd qemu-system-x86
 test-token: packages ## OpenSC's module and tools on the virtual token, through PC/SC
 	go test -race -count=1 ./usb/usbtest/card ./usb/usbtest/vpcd ./usb/usbtest/vscard ./usb/usbtest/cmd/...
 	go test -race -count=1 ./usb/usbtest/pcsc -args -token
+
+INSTANCES ?= amd64 rpi
+SITE      ?=
+image: PACKAGES += gcc-aarch64-linux-gnu libc6-dev-arm64-cross squashfs-tools mtools
+image: packages ## the appliance's images, into out/image/; SITE=DIR fills /perm/mohr
+	go vet -C image/gokrazy ./...
+	go test -C image/gokrazy ./...
+	@for i in $(INSTANCES); do go run ./image/build -instance $$i $(if $(SITE),-site $(SITE)) || exit 1; done
 
 build: packages ## the programs, into bin/
 	@mkdir -p $(BIN)

@@ -20,7 +20,7 @@ type builder struct {
 
 	dir     string // of this instance's intermediate results
 	sysroot string
-	tree    runtime.Tree
+	vendors []string // names in the image of vendors' modules
 	cold    bool
 	gok     string
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"debug/elf"
 	"errors"
@@ -12,7 +13,9 @@ import (
 
 	"mohr.internal/image"
 	"mohr.internal/image/closure"
+	"mohr.internal/image/modules"
 	"mohr.internal/image/runtime"
+	"mohr.internal/usb"
 )
 
 // runtime collects and checks the C part and packs it.
@@ -21,7 +24,20 @@ func (b *builder) runtime() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b.tree = tree
+	catalogue, err := usb.BuiltIn()
+	if err != nil {
+		return "", err
+	}
+	vendors, err := modules.Load(filepath.Join(b.modules, b.inst.Arch.Name), b.inst.Arch, catalogue.Models())
+	if err != nil {
+		return "", err
+	}
+	for _, f := range vendors {
+		b.vendors = append(b.vendors, f.Name)
+	}
+	if tree, err = append(tree, vendors...).Sorted(); err != nil {
+		return "", err
+	}
 	var files []closure.File
 	for _, f := range tree {
 		files = append(files, closure.File{Name: f.Name, Host: f.Host, Link: f.Link})
@@ -38,7 +54,7 @@ func (b *builder) runtime() (string, error) {
 	if err := tree.WriteTar(out); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d files", len(tree)), out.Close()
+	return fmt.Sprintf("%d files, %d of them vendors'", len(tree), len(vendors)), out.Close()
 }
 
 func (b *builder) closed(files []closure.File) error {
@@ -72,7 +88,10 @@ func (b *builder) verify(ctx context.Context, img string) (string, error) {
 	for _, f := range files {
 		names = append(names, f.Name)
 	}
-	if err := b.inst.CheckNames(names, nil); err != nil {
+	if err := b.inst.CheckNames(names, b.vendors); err != nil {
+		return "", err
+	}
+	if err := b.anonymous(files); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d files", len(files)), b.closed(files)
@@ -101,4 +120,24 @@ func walk(root string) ([]closure.File, error) {
 		return nil
 	})
 	return files, err
+}
+
+// anonymous refuses files that tell where they were built. The one exception is
+// gokrazy's own list of what went in.
+func (b *builder) anonymous(files []closure.File) error {
+	for _, f := range files {
+		if f.Link != "" || f.Name == "etc/gokrazy/sbom.json" {
+			continue
+		}
+		data, err := os.ReadFile(f.Host)
+		if err != nil {
+			return err
+		}
+		for _, p := range []string{b.repo, b.cache, b.out} {
+			if bytes.Contains(data, []byte(p)) {
+				return fmt.Errorf("%s contains the path %s of this machine", f.Name, p)
+			}
+		}
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ package closure
 import (
 	"debug/elf"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"slices"
@@ -52,10 +53,12 @@ func Check(target Target, files []File, byName []string) ([]string, error) {
 		if f.Link != "" {
 			continue
 		}
-		o, problem, err := read(target, f)
+		src, err := os.Open(f.Host)
 		if err != nil {
 			return nil, err
 		}
+		o, problem := read(target, src)
+		src.Close()
 		if problem != "" {
 			c.bad("%s: %s", f.Name, problem)
 		}
@@ -151,28 +154,23 @@ func expand(runpath []string, origin string) []string {
 }
 
 // read returns nil for a file that is not ELF.
-func read(target Target, file File) (_ *object, problem string, _ error) {
-	src, err := os.Open(file.Host)
-	if err != nil {
-		return nil, "", err
-	}
-	defer src.Close()
+func read(target Target, src io.ReaderAt) (_ *object, problem string) {
 	magic := make([]byte, len(elf.ELFMAG))
 	if n, _ := src.ReadAt(magic, 0); n < len(magic) || string(magic) != elf.ELFMAG {
-		return nil, "", nil
+		return nil, ""
 	}
 	f, err := elf.NewFile(src)
 	if err != nil {
-		return nil, fmt.Sprintf("not a readable ELF file: %v", err), nil
+		return nil, fmt.Sprintf("not a readable ELF file: %v", err)
 	}
 	if f.Machine != target.Machine || f.Class != elf.ELFCLASS64 || f.Data != elf.ELFDATA2LSB {
-		return nil, fmt.Sprintf("is built for %s %s, the image is %s", f.Class, f.Machine, target.Machine), nil
+		return nil, fmt.Sprintf("is built for %s %s, the image is %s", f.Class, f.Machine, target.Machine)
 	}
 	o, err := inspect(f)
 	if err != nil {
-		return nil, fmt.Sprintf("not a readable ELF file: %v", err), nil
+		return nil, fmt.Sprintf("not a readable ELF file: %v", err)
 	}
-	return o, "", nil
+	return o, ""
 }
 
 func inspect(f *elf.File) (*object, error) {
