@@ -104,6 +104,7 @@ func pages(t *testing.T) map[string]page {
 		}
 	}
 	out["wait/"] = waitPage(RuleTokenTwo)
+	maps.Copy(out, staffPages())
 	for _, template := range profile.Names() {
 		p, err := profile.Template(template)
 		if err != nil {

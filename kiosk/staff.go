@@ -139,7 +139,7 @@ func (k *Kiosk) staff(ctx context.Context) error {
 			return nil
 		}
 		groups, count := k.queue()
-		pages := append([]page{k.staffPage(count)}, queuePages(groups, k.Profile.CA.SyncMarginDays)...)
+		pages := append([]page{staffPage(k.standing(count))}, queuePages(groups, k.Profile.CA.SyncMarginDays)...)
 		at = min(at, len(pages)-1)
 		wake, release := anyOf(stored, plugged)
 		choice, _, err := k.stage.await(ctx, pages[at], wake, k.Idle)
@@ -159,34 +159,51 @@ func (k *Kiosk) staff(ctx context.Context) error {
 	}
 }
 
-// staffPage is how the terminal stands.
-func (k *Kiosk) staffPage(waiting int) page {
-	notices, fill := k.notices(), k.Ledger.journal.Fill()
-	by, unsent := k.latestSync()
-	proven := k.checkClock().Proven
+// standing is how the terminal stands.
+type standing struct {
+	notices         []notice
+	waiting, unsent int // renewals; of these not at the CA
+	by              time.Time
+	proven          bool // the clock
+	percent         int  // of the storage
+}
+
+func (k *Kiosk) standing(waiting int) standing {
+	s := standing{notices: k.notices(), waiting: waiting, proven: k.checkClock().Proven, percent: int(100 * k.Ledger.journal.Fill())}
+	s.by, s.unsent = k.latestSync()
+	return s
+}
+
+// sync is the latest time for syncing, in words.
+func (s standing) sync(b *words.Book) string {
+	switch {
+	case s.unsent == 0:
+		return b.Say("staff.sync-none")
+	case s.by.IsZero(): // from before the journal kept the dates
+		return b.Say("staff.sync-unknown")
+	case !s.proven:
+		return b.Say("staff.sync-unproven", "date", date(b, s.by))
+	}
+	return date(b, s.by)
+}
+
+// staffPage is how the terminal stands, and what to do about it.
+func staffPage(now standing) page {
 	return func(b *words.Book) display.Screen {
 		s := display.Screen{ID: "staff", Mood: display.Calm, Title: b.Say("staff.title")}
-		for _, n := range notices {
+		for _, n := range now.notices {
 			s.Lines = append(s.Lines, n.say(b, "do"))
-			if s.Mood = display.Ask; slices.ContainsFunc(notices, notice.alarm) {
-				s.Mood = display.Alarm
-			}
+			s.Mood = display.Ask
 		}
-		sync := b.Say("staff.sync-none")
-		switch {
-		case by.IsZero() && unsent > 0: // from before the journal kept the dates
-			sync = b.Say("staff.sync-unknown")
-		case !by.IsZero() && proven:
-			sync = date(b, by)
-		case !by.IsZero():
-			sync = b.Say("staff.sync-unproven", "date", date(b, by))
+		if slices.ContainsFunc(now.notices, notice.alarm) {
+			s.Mood = display.Alarm
 		}
 		s.Facts = []display.Fact{
-			{Label: b.Say("fact.waiting"), Value: number(b, waiting)}, {Label: b.Say("fact.unsent"), Value: number(b, unsent)},
-			{Label: b.Say("fact.sync"), Value: sync}, {Label: b.Say("fact.fill"), Value: b.Say("fact.percent", "n", number(b, int(100*fill)))},
+			{Label: b.Say("fact.waiting"), Value: number(b, now.waiting)}, {Label: b.Say("fact.unsent"), Value: number(b, now.unsent)},
+			{Label: b.Say("fact.sync"), Value: now.sync(b)}, {Label: b.Say("fact.fill"), Value: b.Say("fact.percent", "n", number(b, now.percent))},
 		}
 		s.Choices = []display.Choice{back(b)}
-		if waiting > 0 {
+		if now.waiting > 0 {
 			s.Choices = []display.Choice{{ID: choiceOK, Label: b.Say("button.queue"), Key: '\n', Primary: true}, back(b)}
 		}
 		return s
@@ -194,7 +211,7 @@ func (k *Kiosk) staffPage(waiting int) page {
 }
 
 // lettersOfWhy is how much of a technical reason is shown.
-const lettersOfWhy = 60
+const lettersOfWhy = 56
 
 // queuePage shows a part of those who wait for the same.
 func queuePage(g queueGroup, margin, n, of int) page {
@@ -217,16 +234,17 @@ func queuePage(g queueGroup, margin, n, of int) page {
 			s.Facts = append(s.Facts, display.Fact{Label: persian.LTR(r.Tracking()), Value: value})
 		}
 		if g.why != "" {
-			s.Facts = append(s.Facts, display.Fact{Label: b.Say("fact.last-error"), Value: first(g.why, lettersOfWhy), LTR: true})
+			s.Facts = append(s.Facts, display.Fact{Label: b.Say("fact.last-error"), Value: ends(g.why, lettersOfWhy), LTR: true})
 		}
 		return s
 	}
 }
 
-// first are the first letters of a technical text.
-func first(s string, letters int) string {
-	if r := []rune(s); len(r) > letters {
-		return string(r[:letters-1]) + "…"
+// ends are both ends of a technical text: what was tried, and how it failed.
+func ends(s string, letters int) string {
+	r, half := []rune(s), letters/2
+	if len(r) <= letters {
+		return s
 	}
-	return s
+	return string(r[:half-1]) + "…" + string(r[len(r)-half:])
 }

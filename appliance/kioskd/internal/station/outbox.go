@@ -31,7 +31,7 @@ var _ kiosk.Transport = transport{}
 func (t transport) Stuck() (out []kiosk.Stuck) {
 	for _, s := range t.queue.List() {
 		out = append(out, kiosk.Stuck{
-			Parcel: s.ID, Tries: s.Tries, Refused: strings.Contains(s.Why, outboxlink.NoCA), Why: s.Why, LastTry: s.LastTry,
+			Parcel: s.ID, Tries: s.Tries, Refused: strings.Contains(s.Why, outboxlink.NoCA), Why: strings.TrimPrefix(s.Why, "courier: "), LastTry: s.LastTry,
 		})
 	}
 	return out
