@@ -31,8 +31,9 @@ var version = "unknown"
 
 func main() {
 	// dhcp sends SIGHUP for each lease, a console keyboard's Ctrl-Alt-Del arrives as
-	// SIGINT; as the first process we must survive both, and obey nobody.
-	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
+	// SIGINT; as the first process we must survive both, and obey nobody. They are
+	// received and dropped: what is ignored would stay so in the programs.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2)
 	say("mohr image %s", version)
 	if err := gokrazy.Boot(version); err != nil {
 		say("boot: %v", err)
