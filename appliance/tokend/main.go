@@ -2,8 +2,8 @@
 // gives it each token through a worker process, which alone loads the vendor's
 // PKCS#11 module.
 //
-//	tokend -config FILE     watch USB (and a desk's bench), serve kioskd
-//	tokend worker MODULE    one token session on descriptor 3, started by tokend
+//	tokend -config FILE [-appliance] [-log FILE]    watch USB (and a desk's bench), serve kioskd
+//	tokend worker MODULE                            one token session on descriptor 3, started by tokend
 //
 // It has no network and no journal. Of what passes through it, PINs included, it
 // logs nothing.
@@ -14,13 +14,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"mohr.internal/appliance/program"
 )
 
-const usage = `Usage: tokend -config FILE
+const usage = `Usage: tokend -config FILE [-appliance] [-log FILE]
 
 Watches USB, gives each inserted device a role by its port and a model by the
 catalogue, and serves kioskd on the socket that FILE names. FILE is JSON; its
@@ -28,6 +29,7 @@ keys are described in the package appliance/config.
 
 Ends on SIGTERM or SIGINT, after all workers have ended.
 
+` + program.Usage + `
 (tokend worker MODULE is what tokend starts for each token. It is of no use by
 hand.)
 `
@@ -61,16 +63,21 @@ func run(args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("tokend", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	file := flags.String("config", "", "")
+	var f program.Flags
+	f.Add(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *file == "" || flags.NArg() > 0 {
+	if f.Config == "" || flags.NArg() > 0 {
 		flags.Usage()
 		return errors.New("-config FILE is required, and nothing else")
 	}
 	if err := harden(); err != nil {
 		return err
 	}
-	return serve(*file, slog.New(slog.NewTextHandler(stderr, nil)))
+	log, err := f.Logger(stderr)
+	if err != nil {
+		return err
+	}
+	return serve(&f, log)
 }

@@ -532,6 +532,9 @@ func TestCommandLine(t *testing.T) {
 	}
 	bad := filepath.Join(t.TempDir(), "bad.json")
 	os.WriteFile(bad, []byte(`{"socket": "relative.sock"}`), 0o600)
+	card := filepath.Join(t.TempDir(), "card.json")
+	os.WriteFile(card, []byte(`{"socket": "/nope/s", "usb": {"enabled": false, "sysfs": "/sys", "rescan": "2s",
+		"readers": [{"vid": "08e6", "pid": "3437", "cards": "SoftHSM"}]}}`), 0o600)
 	for _, tt := range []struct {
 		args string
 		code int
@@ -544,6 +547,8 @@ func TestCommandLine(t *testing.T) {
 		{"-config a b", 1, "nothing else"},
 		{"-config /nope.json", 1, "/nope.json"},
 		{"-config " + bad, 1, `key "socket": "relative.sock" is not an absolute path`},
+		{"-config " + card, 1, `key "usb.readers[0].cards": the catalogue has no card "SoftHSM"`},
+		{"-log /nope/log -config " + bad, 1, "/nope/log"},
 		{"worker", 1, "absolute path of one module"},
 		{"worker x.so", 1, "absolute path of one module"},
 		{"worker /x.so /y.so", 1, "absolute path of one module"},

@@ -12,8 +12,10 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"mohr.internal/appliance/config"
+	"mohr.internal/appliance/program"
 	"mohr.internal/appliance/tokend/internal/agent"
 	"mohr.internal/appliance/tokend/internal/pcsc"
 	"mohr.internal/appliance/tokenlink"
@@ -22,22 +24,21 @@ import (
 )
 
 // serve joins the parts and runs them until a signal, or until one fails.
-func serve(file string, log *slog.Logger) error {
-	c, err := config.LoadTokend(file)
-	if err != nil {
-		return err
-	}
+func serve(f *program.Flags, log *slog.Logger) error {
 	catalogue, err := usb.BuiltIn()
 	if err != nil {
 		return err
 	}
-	for i, r := range c.USB.Readers {
-		if catalogue.Cards(r.Cards) == nil {
-			return fmt.Errorf("%s: usb.readers[%d].cards: the catalogue has no card %q", file, i, r.Cards)
-		}
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	c, err := program.Load(ctx, f, func(path string) (*config.Tokend, error) { return load(path, catalogue) }, log)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	go program.LogMemoryEvery(ctx, log, time.Minute)
 
 	var listeners []net.Listener
 	listen := func(path string) (net.Listener, error) {
@@ -104,6 +105,21 @@ func serve(file string, log *slog.Logger) error {
 	err = together(ctx, parts)
 	log.Info("tokend ends", "err", err)
 	return err
+}
+
+// load reads the configuration and holds it against the catalogue.
+func load(file string, catalogue *usb.Catalogue) (*config.Tokend, error) {
+	c, err := config.LoadTokend(file)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range c.USB.Readers {
+		if catalogue.Cards(r.Cards) == nil {
+			return nil, fmt.Errorf("%s: %w", file, &config.KeyError{
+				Key: fmt.Sprintf("usb.readers[%d].cards", i), Problem: fmt.Sprintf("the catalogue has no card %q", r.Cards)})
+		}
+	}
+	return c, nil
 }
 
 // together runs all parts until ctx ends or one of them fails, which ends the
