@@ -44,7 +44,7 @@ func queueCommand(_ context.Context, args []string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	open := ledger.All(func(n kiosk.Renewal) bool { return n.State.Signed() || n.Confirm != nil })
 	for _, n := range open {
-		fmt.Fprintf(w, "%s\t%s\tsince %s\t%s\t%s\n", n.Tracking(), n.State, n.Updated.Format(time.RFC3339), n.Trouble, nextStep(book, n))
+		fmt.Fprintf(w, "%s\t%s\tsince %s\t%s\t%s\t%s\n", n.Tracking(), n.State, n.Since.Format(time.RFC3339), ends(n), n.Trouble, nextStep(book, n))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -53,19 +53,21 @@ func queueCommand(_ context.Context, args []string) error {
 	return nil
 }
 
+// ends is when the old certificate ends; the request has to be at the CA before.
+func ends(n kiosk.Renewal) string {
+	if n.Ends.IsZero() {
+		return ""
+	}
+	return "certificate ends " + n.Ends.Format(time.DateOnly)
+}
+
 // nextStep says what to do about a stuck renewal, or what it waits for.
 func nextStep(book *words.Book, n kiosk.Renewal) string {
-	switch {
-	case n.Trouble != "" && book.Has("next."+n.Trouble):
-		return book.Say("next." + n.Trouble)
-	case n.State == kiosk.Issued:
-		return book.Say("queue.issued")
-	case n.State == kiosk.Delivered:
-		return book.Say("queue.waiting")
-	case n.State == kiosk.Loaded:
-		return book.Say("queue.confirm")
+	way, rule := n.Waits()
+	if rule != "" {
+		return book.Say("next." + rule)
 	}
-	return book.Say("queue.unsent")
+	return book.Say("queue." + way)
 }
 
 // openJournal opens a station's journal for reading, beside the kiosk or without it.

@@ -100,6 +100,7 @@ type renewal struct {
 	evidence  [32]byte // of the last sealed evidence
 	request   *[32]byte
 	stored    uint64 // record of the request
+	ends      int64  // of the old certificate, as journaled; 0 where it was not
 	publicKey []byte
 	trying    bool // a PIN try has no result yet
 	elsewhere bool // another kiosk made the request and has the evidence
@@ -130,6 +131,9 @@ func (a *Auditor) Record(seq uint64, hash [32]byte, r kiosk.Record) {
 			a.report.Renewals++
 			a.begin(find)
 		}
+	}
+	if r.Ends != 0 {
+		n.ends = r.Ends
 	}
 	if r.Sealed != nil {
 		n.evidence = sha256.Sum256(r.Sealed)
@@ -226,11 +230,16 @@ func (a *Auditor) request(n *renewal, r kiosk.Record, find func(rule, format str
 		return
 	}
 	n.publicKey = req.PublicKey
-	if err := a.chain(old, at); err != nil {
+	if n.ends != 0 && n.ends != old.NotAfter.Unix() { // the latest time for syncing goes by it
+		find(RuleRequest, "old certificate ends %s, journaled %s", utc(old.NotAfter), utc(time.Unix(n.ends, 0)))
+	}
+	if err := a.chain(old, within(old, at, r)); err != nil {
 		find(RuleRequest, "old certificate: %v", err)
 	}
 	a.report.Attestations++
-	officers := cmp.Officers{Anchors: a.options.Anchors, Intermediates: a.options.Intermediates, Allow: a.options.Officer}
+	officers := cmp.Officers{
+		Anchors: a.options.Anchors, Intermediates: a.options.Intermediates, Allow: a.options.Officer, AnyTime: r.Clock == kiosk.ClockUnproven,
+	}
 	s, _, err := cmp.VerifyAttestation(nested.Attestation(), officers, at)
 	if err == nil {
 		err = s.CheckRequest(inner)
@@ -244,6 +253,8 @@ func (a *Auditor) request(n *renewal, r kiosk.Record, find func(rule, format str
 	}
 }
 
+func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
 // open takes the layers of a stored request apart and verifies the kiosk's.
 func (a *Auditor) open(r kiosk.Record, at time.Time) (nested, inner *cmp.Message, err error) {
 	if nested, err = cmp.Parse(r.Request); err != nil {
@@ -256,12 +267,21 @@ func (a *Auditor) open(r kiosk.Record, at time.Time) (nested, inner *cmp.Message
 	if err != nil {
 		return nil, nil, err
 	}
-	err = errors.Join(nested.VerifyProtection(ra), cmp.RASigner(ra), a.chain(ra, at))
+	err = errors.Join(nested.VerifyProtection(ra), cmp.RASigner(ra), a.chain(ra, within(ra, at, r)))
 	if err != nil {
 		return nil, nil, err
 	}
 	inner, err = nested.Inner()
 	return nested, inner, err
+}
+
+// within is the time to judge a certificate of a record by: on a clock that nobody
+// had proven, no date is judged.
+func within(cert *x509.Certificate, at time.Time, r kiosk.Record) time.Time {
+	if r.Clock == kiosk.ClockUnproven {
+		return cert.NotBefore
+	}
+	return at
 }
 
 // chain verifies a certificate up to the anchors, at the time of the record.
@@ -285,7 +305,7 @@ func (a *Auditor) certificate(n *renewal, r kiosk.Record) error {
 	if !bytes.Equal(cert.RawSubjectPublicKeyInfo, n.publicKey) {
 		return errors.New("certificate is for another key than was requested")
 	}
-	return a.chain(cert, time.Unix(r.Time, 0))
+	return a.chain(cert, within(cert, time.Unix(r.Time, 0), r))
 }
 
 // receipt holds a receipt, and the checkpoint in it, against what the journal held

@@ -117,12 +117,14 @@ func (o *office) renewal(t *testing.T, id kiosk.RenewalID, firstReceipt uint64) 
 	result.Tries = &one
 	evidence, signed := event(kiosk.EventEvidence), state(kiosk.RequestSigned)
 	evidence.Sealed, signed.Request = sealed, request
+	read := state(kiosk.TokenRead)
+	read.Ends = o.old.NotAfter.Unix()
 	receipted, issued, loaded := state(kiosk.Receipted), state(kiosk.Issued), state(kiosk.Loaded)
 	receipted.Receipt, receipted.ReceiptSeq = o.receipt(t, receipt.Recorded, request, firstReceipt), firstReceipt
 	issued.Certificate = cert.Raw
 	loaded.Receipt, loaded.ReceiptSeq = o.receipt(t, receipt.Accepted, request, firstReceipt+1), firstReceipt+1
 	return []kiosk.Record{
-		state(kiosk.TokenRead), state(kiosk.IdentityVerified), state(kiosk.OfficerApproved), try, result, state(kiosk.KeyReady),
+		read, state(kiosk.IdentityVerified), state(kiosk.OfficerApproved), try, result, state(kiosk.KeyReady),
 		evidence, signed, state(kiosk.Stored), receipted, state(kiosk.Delivered), issued, loaded,
 	}
 }
@@ -180,6 +182,10 @@ func TestFindings(t *testing.T) {
 		{"request changed", func(r []kiosk.Record) []kiosk.Record {
 			r[atSigned].Request[len(r[atSigned].Request)/2] ^= 1 // the last bytes are certificates nobody needs
 			return r[:atReceipted]
+		}, RuleRequest},
+		{"another end of the old certificate", func(r []kiosk.Record) []kiosk.Record {
+			r[0].Ends++
+			return r
 		}, RuleRequest},
 		{"request of another renewal", func(r []kiosk.Record) []kiosk.Record {
 			r[atSigned].Request = o.request(t, kiosk.RenewalID{9}, sha256.Sum256(r[atEvidence].Sealed))
