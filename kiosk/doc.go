@@ -22,6 +22,11 @@
 // its own, and links no C: Journal, Clock, Surface and Tokens are interfaces that
 // appliance/kioskd fills in, and that tests fill in with the software token.
 //
+// Between citizens the idle page offers a page for staff (staff.go): how the terminal
+// stands, and what waits and why. What is pressing is on the idle page, too
+// (notice.go). A journal that is nearly full begins with nobody new, and keeps room
+// for those it has begun with (room.go).
+//
 // Not here yet: activation of a blank token, PIN change and unblocking, a second
 // person, other languages than Persian and English.
 package kiosk

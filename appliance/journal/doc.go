@@ -72,6 +72,6 @@
 // keep Head in receipts and at the centre, and ask Verify with it after Open.
 // The hash chain finds accidents and edits of single records; whoever can
 // write the files can write a new chain. Payloads are not encrypted. Nothing
-// is trimmed: when Free runs low the caller stops taking work. Writing needs
+// is trimmed: when Fill is high the caller stops taking work. Writing needs
 // Linux (flock, fadvise).
 package journal
