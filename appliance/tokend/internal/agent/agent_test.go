@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"mohr.internal/appliance/tokend/internal/pcsc/pcsctest"
 	"mohr.internal/appliance/tokenlink"
 	"mohr.internal/pkcs11"
 	"mohr.internal/pkcs11/pkcs11test"
@@ -26,6 +27,7 @@ import (
 
 func TestMain(m *testing.M) {
 	pkcs11test.WorkerMain()
+	pcsctest.Main()
 	os.Exit(m.Run())
 }
 
