@@ -123,7 +123,10 @@ func newCounter(t *testing.T, o options) *counter {
 	var err error
 	c.pki, err = cmptest.New(cmptest.Options{Time: testTime, Seed: t.Name()})
 	c.must(err)
-	o.ca.PKI, o.ca.Now = c.pki, c.clock.Now
+	o.ca.PKI = c.pki
+	if o.ca.Now == nil {
+		o.ca.Now = c.clock.Now
+	}
 	c.ca, err = cmptest.NewCA(o.ca)
 	c.must(err)
 

@@ -18,6 +18,11 @@
 // (refusals.go here, kiosk/check and kiosk/cmp); the words for people are in
 // kiosk/words.
 //
+// Time: most terminals have no clock that runs while they are off. Each stamp says how
+// well the time is known, and on an unproven clock no date refuses anybody: it is a
+// warning, and the CA decides. The CA's answer is then judged by the time in it, which
+// the CA has signed, but by none before the last proven time in the journal.
+//
 // The package opens no file and no socket, reads no clock and no randomness of
 // its own, and links no C: Journal, Clock, Surface and Tokens are interfaces that
 // appliance/kioskd fills in, and that tests fill in with the software token.

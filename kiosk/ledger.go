@@ -75,6 +75,7 @@ type Ledger struct {
 	renewals   map[RenewalID]*Renewal
 	open       int64 // renewals that have records to come
 	receiptSeq uint64
+	proven     int64 // the latest time of a record whose clock was proven
 	fork       fork
 	failed     error // the journal refused an append; nothing more is promised
 	changed    chan struct{}
@@ -104,6 +105,9 @@ func OpenLedger(j Journal, clock Clock) (*Ledger, error) {
 func (l *Ledger) apply(seq uint64, r Record) error {
 	if r.ReceiptSeq > l.receiptSeq {
 		l.receiptSeq = r.ReceiptSeq
+	}
+	if r.Clock == ClockTrusted {
+		l.proven = max(l.proven, r.Time)
 	}
 	if r.Renewal.Zero() {
 		l.fork.apply(r)
@@ -258,6 +262,14 @@ func (l *Ledger) Failed() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.failed
+}
+
+// Proven is the latest time that a proven clock has shown: it is not earlier now. It
+// is 1970 where no clock was ever proven.
+func (l *Ledger) Proven() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Unix(l.proven, 0)
 }
 
 // Changed returns a channel that is closed at the next record, or when the journal

@@ -200,9 +200,11 @@ func (o *Outbox) expect(n Renewal, kind string) (cmp.Expect, error) {
 	return e, nil
 }
 
-// believe adds whom and what to believe, and now.
+// believe adds whom and what to believe, and now. On an unproven clock the CA's own
+// signed time counts, but nothing before the last time that this kiosk has proven.
 func (o *Outbox) believe(e *cmp.Expect) {
 	e.Anchors, e.Intermediates, e.Time, e.Skew = o.anchors, o.intermediates, o.clock.Now(), 5*time.Minute
+	e.TimeUnproven, e.Earliest = o.clock.Quality() != ClockTrusted, o.ledger.Proven()
 }
 
 // bad keeps an answer away from everything; it is journaled once per rule.

@@ -24,6 +24,7 @@ func (e Expect) Check(der []byte) (Answer, error) {
 	if !m.Protected() {
 		return hint(m)
 	}
+	e.Time = e.at(m.Header.Time)
 	signer, err := e.checkProtection(m)
 	if err != nil {
 		return Answer{}, err
@@ -55,6 +56,20 @@ func (e Expect) Check(der []byte) (Answer, error) {
 		return a, nil
 	}
 	return Answer{}, broken(RuleBody, "%v is no answer to what was sent", m.Kind)
+}
+
+// at is the time to judge an answer by. On an unproven clock it is what the CA
+// says: a replay is told by the nonce, and an old answer by a signer whose
+// certificate has ended since is held off by Earliest only. Without a messageTime
+// nothing is left but the clock.
+func (e Expect) at(said time.Time) time.Time {
+	if !e.TimeUnproven || said.IsZero() {
+		return e.Time
+	}
+	if said.Before(e.Earliest) {
+		return e.Earliest
+	}
+	return said
 }
 
 // hint reads an unprotected message: only an error, and only as a hint.
@@ -160,8 +175,12 @@ func (e Expect) checkCertRep(a Answer, m *Message, b certRepMessage) (Answer, er
 }
 
 // Certificate holds a certificate that came without the CA's answer to all that it
-// would be held to in one. chain may help to build a path and is not trusted.
+// would be held to in one. chain may help to build a path and is not trusted. On an
+// unproven clock it is judged by its own first day.
 func (e Expect) Certificate(der []byte, chain [][]byte) (*x509.Certificate, []*x509.Certificate, error) {
+	if c, err := x509.ParseCertificate(der); err == nil {
+		e.Time = e.at(c.NotBefore)
+	}
 	return e.checkCert(der, parseCerts(chain))
 }
 

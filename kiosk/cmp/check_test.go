@@ -139,6 +139,36 @@ func TestCheck(t *testing.T) {
 			s.make = func(s *scene) ([]byte, error) { return s.reply.PKIConf(nil) }
 		}},
 
+		// On an unproven clock the CA's own signed time counts, down to what is proven.
+		{"unproven clock in 1970", good, Issued, func(t *testing.T, s *scene) { s.expect.Time, s.expect.TimeUnproven = time.Unix(0, 0), true }},
+		{"unproven clock in ten years", good, Issued, func(t *testing.T, s *scene) {
+			s.expect.Time, s.expect.TimeUnproven = s.now.AddDate(10, 0, 0), true
+		}},
+		{"proven clock in 1970", RuleSigner, 0, func(t *testing.T, s *scene) { s.expect.Time = time.Unix(0, 0) }},
+		{"unproven clock in 1970, no messageTime", RuleSigner, 0, func(t *testing.T, s *scene) {
+			s.expect.Time, s.expect.TimeUnproven = time.Unix(0, 0), true
+			s.edit = func(m *Message) { m.Header.Time = time.Time{} }
+		}},
+		{"unproven clock, messageTime before the signer's first day", RuleSigner, 0, func(t *testing.T, s *scene) {
+			s.expect.TimeUnproven = true
+			s.edit = func(m *Message) { m.Header.Time = time.Unix(0, 0) }
+		}},
+		{"unproven clock, messageTime early, but proven until lately", good, Issued, func(t *testing.T, s *scene) {
+			s.expect.Time, s.expect.TimeUnproven, s.expect.Earliest = time.Unix(0, 0), true, s.now
+			s.edit = func(m *Message) { m.Header.Time = time.Unix(0, 0) }
+		}},
+		{"unproven clock, signer ended before the last proven time", RuleSigner, 0, func(t *testing.T, s *scene) {
+			s.expect.Time, s.expect.TimeUnproven, s.expect.Earliest = time.Unix(0, 0), true, s.now
+			tmpl := s.eeTemplate("CMP", x509.KeyUsageDigitalSignature, oidCMCCA)
+			tmpl.NotAfter = s.now.Add(-time.Second)
+			s.signedBy(issue(t, &s.ca, s.responder.key, tmpl))
+			s.edit = func(m *Message) { m.Header.Time = s.now.Add(-time.Hour) }
+		}},
+		{"unproven clock, certificate ended by the CA's time", RuleValidity, 0, func(t *testing.T, s *scene) {
+			s.expect.Time, s.expect.TimeUnproven = s.now.AddDate(-1, 0, 0), true
+			s.reissue(t, seededKey("new"), s.now.Add(-time.Hour), s.now.Add(-time.Second))
+		}},
+
 		// Version and protection.
 		{"pvno 3", RuleVersion, 0, func(t *testing.T, s *scene) { s.edit = func(m *Message) { m.Header.Version = 3 } }},
 		{"pvno 1", RuleVersion, 0, func(t *testing.T, s *scene) { s.edit = func(m *Message) { m.Header.Version = 1 } }},

@@ -30,7 +30,12 @@ type Expect struct {
 	Intermediates []*x509.Certificate // known issuers, and the CA's CMP certificate if it is not sent along
 	Signers       SignerPolicy        // nil: CASigner
 	Time          time.Time           // now
-	Skew          time.Duration       // how far notBefore may lie after Time
+	// TimeUnproven says that Time may be far off. The answer's dates are then judged
+	// by its own messageTime, which its protection covers, but by none before
+	// Earliest: it is later than that for certain.
+	TimeUnproven bool
+	Earliest     time.Time
+	Skew         time.Duration // how far notBefore may lie after Time
 }
 
 // Expect returns what the answer to our own request must fit. Sent is

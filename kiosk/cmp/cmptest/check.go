@@ -34,17 +34,38 @@ func (ca *CA) examine(msg *cmp.Message) (*request, error) {
 		return nil, err
 	}
 	in.msg = inner
-	if in.kiosk, err = ca.signerOf(msg, ca.opts.NestedWindow); err != nil {
+	window := ca.opts.NestedWindow
+	if ca.claimsNoTime(msg) {
+		window = anyTime
+	}
+	if in.kiosk, err = ca.signerOf(msg, window); err != nil {
 		return nil, err
 	}
 	if err := cmp.RASigner(in.kiosk); err != nil {
 		return nil, err
 	}
-	if err := ca.examineInner(in, ca.opts.NestedWindow); err != nil {
+	if err := ca.examineInner(in, window); err != nil {
 		return nil, err
 	}
 	return in, ca.examineAttestation(in, msg)
 }
+
+// anyTime is the window of a message from a kiosk that says it does not know the time.
+const anyTime = 0
+
+// claimsNoTime says whether an attestation has an unproven clock. A messageTime is then
+// no reason to refuse: it is the kiosk's honest guess, and the order of its receipts is
+// known. Whether the attestation counts is examined later.
+func (ca *CA) claimsNoTime(nested *cmp.Message) bool {
+	p := ca.opts.PKI
+	s, _, err := cmp.VerifyAttestation(nested.Attestation(), cmp.Officers{
+		Anchors: p.Roots(), Intermediates: []*x509.Certificate{p.Issuing}, Allow: p.allowOfficer, AnyTime: true,
+	}, ca.opts.Now())
+	return err == nil && s.ClockQuality == clockUnproven
+}
+
+// clockUnproven is the word of a kiosk that has not compared its clock with anything.
+const clockUnproven = "unproven"
 
 // signerOf verifies version, identifiers, messageTime and protection, and that
 // the signer's certificate is ours, valid and not revoked.
@@ -60,6 +81,7 @@ func (ca *CA) signerOf(m *cmp.Message, window time.Duration) (*x509.Certificate,
 	}
 	now := ca.opts.Now()
 	switch t := m.Header.Time; {
+	case window == anyTime:
 	case t.IsZero():
 		return nil, refuse(RuleTime, "%v without messageTime", m.Kind)
 	case t.Before(now.Add(-window)):
@@ -160,17 +182,21 @@ func (ca *CA) examineAttestation(in *request, nested *cmp.Message) error {
 		return refuse(cmp.RuleAttest, "nested without an officer's attestation")
 	}
 	p := ca.opts.PKI
+	now := ca.opts.Now()
+	noTime, at := ca.claimsNoTime(nested), nested.Time()
+	if noTime {
+		at = now
+	}
 	statement, officer, err := cmp.VerifyAttestation(signed, cmp.Officers{
 		Anchors: p.Roots(), Intermediates: []*x509.Certificate{p.Issuing}, Allow: p.allowOfficer,
-	}, nested.Time())
+	}, at)
 	if err != nil {
 		return err
 	}
 	if err := statement.CheckRequest(in.msg); err != nil {
 		return err
 	}
-	now := ca.opts.Now()
-	if t := statement.Time; t.Before(now.Add(-ca.opts.NestedWindow)) || t.After(now.Add(ca.opts.Skew)) {
+	if t := statement.Time; !noTime && (t.Before(now.Add(-ca.opts.NestedWindow)) || t.After(now.Add(ca.opts.Skew))) {
 		return refuse(cmp.RuleAttest, "attestation of %s is too old or from the future", t.Format(time.RFC3339))
 	}
 	in.officer, in.statement = officer, &statement

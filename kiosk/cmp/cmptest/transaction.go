@@ -102,7 +102,11 @@ func (ca *CA) follows(tx *transaction, msg *cmp.Message) error {
 	if tx == nil {
 		return refuse(RuleUnknown, "%v in unknown transaction %x", msg.Kind, msg.Header.TransactionID)
 	}
-	signer, err := ca.signerOf(msg, ca.opts.Window)
+	window := ca.opts.Window
+	if s := tx.in.statement; s != nil && s.ClockQuality == clockUnproven {
+		window = anyTime
+	}
+	signer, err := ca.signerOf(msg, window)
 	if err != nil {
 		return err
 	}
