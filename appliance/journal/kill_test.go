@@ -88,16 +88,15 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		stop := uint64(1 + r.IntN(20))
-		go func() { // a slow machine reaches the time first
-			time.Sleep(5 * time.Second)
-			cmd.Process.Kill()
-		}()
 		lines, n := bufio.NewScanner(out), uint64(0)
 		for lines.Scan() {
 			if acked, err = strconv.ParseUint(lines.Text(), 10, 64); err != nil {
 				t.Fatalf("child says %q", lines.Text())
 			}
-			if n++; n == stop {
+			if n++; n == 1 { // a slow machine reaches the time before the number
+				time.AfterFunc(5*time.Second, func() { cmd.Process.Kill() })
+			}
+			if n == stop {
 				time.Sleep(time.Duration(r.IntN(2000)) * time.Microsecond)
 				cmd.Process.Kill()
 			}

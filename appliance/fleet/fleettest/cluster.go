@@ -84,7 +84,7 @@ func (c *Cluster) start(i int) error {
 		return fmt.Errorf("fleettest: node %d: %w", i, err)
 	}
 	go node.Start()
-	if !node.ReadyForConnections(20 * time.Second) {
+	if !node.ReadyForConnections(time.Minute) {
 		node.Shutdown()
 		return fmt.Errorf("fleettest: node %d is not ready", i)
 	}

@@ -124,7 +124,7 @@ func TestKilled(t *testing.T) {
 		cmd.Process.Kill()
 		cmd.Wait()
 		left := loops(t, dir)
-		for n := 0; len(left) > 0 && n < 100; n++ {
+		for n := 0; len(left) > 0 && n < 1200; n++ {
 			time.Sleep(50 * time.Millisecond)
 			left = loops(t, dir)
 		}
