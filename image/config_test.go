@@ -233,6 +233,36 @@ func TestPerm(t *testing.T) {
 	}
 }
 
+func TestCheckCommandLine(t *testing.T) {
+	const good = "title gokrazy\noptions console=tty1 root=PARTUUID=x/PARTNROFF=1 init=/gokrazy/init rootwait usbcore.authorized_default=0   "
+	rpi, err := ByName("rpi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rpi.CheckCommandLine(good); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"console=tty1", "console=tty1 console=serial0,115200", "console=serial0,115200 does not belong"},
+		{"console=tty1 ", "", "console=tty1 is missing"},
+		{"usbcore.authorized_default=0", "", "usbcore.authorized_default=0 is missing"},
+		{"usbcore.authorized_default=0", "usbcore.authorized_default=0 usbcore.authorized_default=1", "authorized_default=1 does not belong"},
+		{"init=/gokrazy/init", "init=/gokrazy/init init=/perm/sh", "init=/perm/sh does not belong"},
+		{"init=/gokrazy/init", "", "init=/gokrazy/init is missing"},
+	} {
+		if err := rpi.CheckCommandLine(strings.Replace(good, c.old, c.new, 1)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q for %q: %v", c.new, c.old, err)
+		}
+	}
+	amd, err := ByName("amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := amd.CheckCommandLine(good); err == nil || !strings.Contains(err.Error(), "console=ttyS0,115200 is missing") {
+		t.Errorf("amd64: %v", err)
+	}
+}
+
 func TestByName(t *testing.T) {
 	if _, err := ByName("kiosk"); err == nil || !strings.Contains(err.Error(), `"kiosk": want one of amd64, rpi`) {
 		t.Errorf("error %v", err)

@@ -54,6 +54,30 @@ func ByName(name string) (Instance, error) {
 	return Instance{}, fmt.Errorf("instance %q: want one of %s", name, strings.Join(names, ", "))
 }
 
+// CheckCommandLine looks through the arguments that a kernel is started with, or a file
+// in which they stand: our own are there, init is gokrazy's path, and there is no
+// console but the ones meant.
+func (i Instance) CheckCommandLine(text string) error {
+	consoles := []string{"console=tty1"}
+	if i.Serial != "off" {
+		consoles = append(consoles, "console="+i.Serial)
+	}
+	words := strings.Fields(text)
+	for _, want := range append(append(consoles, "init=/gokrazy/init"), i.KernelArgs...) {
+		if !slices.Contains(words, want) {
+			return fmt.Errorf("%s is missing in %q", want, strings.Join(words, " "))
+		}
+	}
+	for _, w := range words {
+		if strings.HasPrefix(w, "console=") && !slices.Contains(consoles, w) ||
+			strings.HasPrefix(w, "init=") && w != "init=/gokrazy/init" ||
+			strings.HasPrefix(w, "usbcore.authorized_default=") && w != authorized {
+			return fmt.Errorf("%s does not belong in %q", w, strings.Join(words, " "))
+		}
+	}
+	return nil
+}
+
 // Partitions as gokrazy lays them out: 4 MiB, boot of 100 MiB, two roots of 500 MiB,
 // and /perm up to the end, less the second partition table.
 const (

@@ -44,6 +44,7 @@ func (b *builder) build(ctx context.Context) error {
 		{"gokrazy's packer", func() (string, error) { return b.packer(ctx) }},
 		{"programs, kernel, root", func() (string, error) { return b.pack(ctx, tmp) }},
 		{"/perm", func() (string, error) { return b.perm(ctx, tmp) }},
+		{"the kernel's arguments", func() (string, error) { return b.bootFiles(ctx, tmp) }},
 		{"the root's files, names and libraries", func() (string, error) { return b.verify(ctx, tmp) }},
 		{"bare gokrazy, to compare", func() (string, error) { return b.bare(ctx) }},
 	} {

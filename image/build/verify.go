@@ -43,6 +43,9 @@ func (b *builder) runtime() (string, error) {
 		files = append(files, closure.File{Name: f.Name, Host: f.Host, Link: f.Link})
 	}
 	if err := b.closed(files); err != nil {
+		if len(vendors) > 0 {
+			err = fmt.Errorf("%w\n(a library that a vendor's module needs can lie beside it: README, \"Bring your vendor's module\")", err)
+		}
 		return "", err
 	}
 	name := filepath.Join(b.dir, b.inst.Name, "runtime_"+b.inst.Arch.Name+".tar")
@@ -67,6 +70,20 @@ func (b *builder) closed(files []closure.File) error {
 		return errors.New(strings.Join(problems, "\n"))
 	}
 	return nil
+}
+
+// bootFiles looks at what the boot loaders will hand to the kernel.
+func (b *builder) bootFiles(ctx context.Context, img string) (string, error) {
+	for _, name := range []string{"cmdline.txt", "loader/entries/gokrazy.conf"} {
+		text, err := command(ctx, b.dir, []string{"MTOOLS_SKIP_CHECK=1"}, "mtype", "-i", fmt.Sprintf("%s@@%d", img, image.BootOffset), "::/"+name)
+		if err != nil {
+			return "", err
+		}
+		if err := b.inst.CheckCommandLine(text); err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return "", nil
 }
 
 // verify unpacks the root that is really in the image and looks at all of it.

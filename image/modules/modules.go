@@ -107,7 +107,7 @@ func Load(dir string, arch runtime.Arch, catalogue []usb.Model) (runtime.Tree, e
 	}
 	data, err := os.ReadFile(filepath.Join(dir, Manifest))
 	if err != nil {
-		return nil, fmt.Errorf("modules: %w (README, \"bring your vendor's module\")", err)
+		return nil, fmt.Errorf("modules: %w (README, \"Bring your vendor's module\")", err)
 	}
 	entries, err := Parse(data)
 	if err != nil {

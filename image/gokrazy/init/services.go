@@ -17,8 +17,8 @@ func services() []service {
 		{path: "/gokrazy/randomd"},
 		{path: "/gokrazy/dhcp"},
 		{path: "/gokrazy/ntp", dir: "/perm/home/ntp", mute: true}, // complains each second without a network
-		{path: "/user/tokend", args: []string{"-config", "/perm/mohr/tokend.json"}},
-		{path: "/user/syncd", args: []string{"-config", "/perm/mohr/syncd.json"}},
+		{path: "/user/tokend", args: []string{"-config", "/perm/mohr/tokend.json", "-appliance"}},
+		{path: "/user/syncd", args: []string{"-config", "/perm/mohr/syncd.json", "-appliance"}},
 		{path: "/user/kioskd", args: []string{"-config", "/perm/mohr/kioskd.json", "-appliance"}},
 	}
 }

@@ -129,8 +129,8 @@ func TestServices(t *testing.T) {
 		"/gokrazy/randomd",
 		"/gokrazy/dhcp",
 		"/gokrazy/ntp",
-		"/user/tokend -config /perm/mohr/tokend.json",
-		"/user/syncd -config /perm/mohr/syncd.json",
+		"/user/tokend -config /perm/mohr/tokend.json -appliance",
+		"/user/syncd -config /perm/mohr/syncd.json -appliance",
 		"/user/kioskd -config /perm/mohr/kioskd.json -appliance",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
