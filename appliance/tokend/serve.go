@@ -18,6 +18,7 @@ import (
 	"mohr.internal/appliance/program"
 	"mohr.internal/appliance/tokend/internal/agent"
 	"mohr.internal/appliance/tokend/internal/pcsc"
+	"mohr.internal/appliance/tokend/internal/view"
 	"mohr.internal/appliance/tokenlink"
 	"mohr.internal/pkcs11"
 	"mohr.internal/usb"
@@ -58,7 +59,7 @@ func serve(f *program.Flags, log *slog.Logger) error {
 		return err
 	}
 	work := c.Socket + ".work" // ours, as we hold the socket
-	start, clean, err := starter(work)
+	start, clean, err := starter(work, c.USB.Admit)
 	if err != nil {
 		return err
 	}
@@ -141,8 +142,9 @@ func together(ctx context.Context, parts []func(context.Context) error) error {
 
 // starter returns what starts workers: this very program, in a temporary folder
 // of the worker's own below dir, as some modules leave files and pipes there.
-// What a killed tokend left in dir is removed first, the rest by clean.
-func starter(dir string) (start func(agent.Job) (*pkcs11.Worker, error), clean func(), err error) {
+// What a killed tokend left in dir is removed first, the rest by clean. A private
+// worker sees the USB device it is for, or none if it has a PC/SC daemon for that.
+func starter(dir string, private bool) (start func(agent.Job) (*pkcs11.Worker, error), clean func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
@@ -163,7 +165,14 @@ func starter(dir string) (start func(agent.Job) (*pkcs11.Worker, error), clean f
 		if m.PCSC != "" {
 			env = append(env, "PCSCLITE_CSOCK_NAME="+m.PCSC) // of libpcsclite
 		}
-		w, err := pkcs11.StartWorker(pkcs11.WorkerCommand{Path: self, Args: []string{"worker"}, ModulePath: m.Path, Env: env, Dir: own})
+		args := []string{"worker"}
+		switch {
+		case private && m.PCSC != "":
+			args = append(args, "-usb", "none")
+		case private && m.Device.Bus > 0: // a desk's bench has no bus
+			args = append(args, "-usb", view.Node(m.Device.Bus, m.Device.Address))
+		}
+		w, err := pkcs11.StartWorker(pkcs11.WorkerCommand{Path: self, Args: args, ModulePath: m.Path, Env: env, Dir: own})
 		if err != nil {
 			os.RemoveAll(own)
 			return nil, err

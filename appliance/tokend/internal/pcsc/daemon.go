@@ -53,7 +53,7 @@ func confine(d usb.Device, dir string) error {
 	if err := view.Private(); err != nil {
 		return err
 	}
-	if err := view.OnlyUSB(view.Node(d.Bus, d.Address)); err != nil {
+	if err := view.Only(view.DevUSB, view.Node(d.Bus, d.Address)); err != nil {
 		return err
 	}
 	return view.Bind(dir, runDir)

@@ -40,8 +40,9 @@ func Private() error {
 	return nil
 }
 
-// OnlyUSB leaves the device nodes given in DevUSB and no others, after Private.
-func OnlyUSB(nodes ...string) error {
+// Only leaves in dir, for which DevUSB is meant, the device nodes given and
+// nothing else, after Private.
+func Only(dir string, nodes ...string) error {
 	devices := make([]uint64, len(nodes))
 	for i, node := range nodes {
 		var st unix.Stat_t
@@ -53,8 +54,8 @@ func OnlyUSB(nodes ...string) error {
 		}
 		devices[i] = st.Rdev
 	}
-	if err := unix.Mount("none", DevUSB, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=755"); err != nil {
-		return fmt.Errorf("view: %s: %w", DevUSB, err)
+	if err := unix.Mount("none", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=755"); err != nil {
+		return fmt.Errorf("view: %s: %w", dir, err)
 	}
 	for i, node := range nodes {
 		if err := os.MkdirAll(filepath.Dir(node), 0o755); err != nil {
