@@ -16,7 +16,7 @@ const (
 	writeTime = 5 * time.Second // for the other side to take a frame
 	exitTime  = 2 * time.Second // for a worker to end after the exit verb
 
-	readerTime = 20 * time.Second // for a token behind a PC/SC daemon to come up
+	readerTime = 30 * time.Second // for a token behind a PC/SC daemon to come up
 )
 
 // Attach implements tokenlink.Agent.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type Options struct {
 // Daemons starts daemons and waits for their ends.
 type Daemons struct {
 	Options
+	card    time.Duration
 	running sync.WaitGroup
 }
 
@@ -39,7 +41,7 @@ func New(o Options) *Daemons {
 	if o.Confine == nil {
 		o.Confine = confine
 	}
-	return &Daemons{Options: o}
+	return &Daemons{Options: o, card: cardTime}
 }
 
 // runDir is where pcscd makes its socket and its pid file.
@@ -62,8 +64,8 @@ func confine(d usb.Device, dir string) error {
 const (
 	maxStarts  = 4                      // of a daemon for one insertion
 	firstPause = 200 * time.Millisecond // after a daemon died, then twice as long each time
-	readyTime  = 10 * time.Second       // for the reader to come up
-	cardTime   = 3 * time.Second        // for its card, which a token always has
+	readyTime  = 20 * time.Second       // for the reader to come up; it takes half a second
+	cardTime   = 8 * time.Second        // then for its card, which a token always has
 	stopTime   = time.Second            // after SIGTERM
 	pollTime   = 20 * time.Millisecond
 )
@@ -234,7 +236,7 @@ func (d *Daemon) await(p *process) (card bool, err error) {
 	end := time.After(readyTime)
 	tick := time.NewTicker(pollTime)
 	defer tick.Stop()
-	var seen time.Time
+	seen := false
 	last := errors.New("pcsc: no answer")
 	for {
 		if c == nil {
@@ -253,12 +255,10 @@ func (d *Daemon) await(p *process) (card bool, err error) {
 				c, last = nil, err
 			case len(list) == 0:
 				last = errors.New("pcsc: the daemon lists no reader")
-			case list[0].Present && list[0].Powered:
+			case slices.ContainsFunc(list, func(r reader) bool { return r.Present && r.Powered }):
 				return true, nil
-			case seen.IsZero():
-				seen = time.Now()
-			case time.Since(seen) > cardTime:
-				return false, nil
+			case !seen:
+				seen, end = true, time.After(d.all.card)
 			}
 		}
 		select {
@@ -268,6 +268,9 @@ func (d *Daemon) await(p *process) (card bool, err error) {
 		case <-p.ended:
 			return false, fmt.Errorf("pcsc: daemon died at its start: %w", last)
 		case <-end:
+			if seen {
+				return false, nil
+			}
 			return false, fmt.Errorf("pcsc: not ready in %v: %w", readyTime, last)
 		}
 	}

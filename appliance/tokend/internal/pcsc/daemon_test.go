@@ -80,6 +80,7 @@ func TestReadyAndStop(t *testing.T) {
 		t.Run(behaviour, func(t *testing.T) {
 			t.Parallel()
 			a := fakes(t, behaviour)
+			a.card = 100 * time.Millisecond
 			d := a.Start(usb.Device{Port: "1-1"})
 			socket, lost := ready(t, d)
 			if _, err := net.Dial("unix", socket); err != nil {
