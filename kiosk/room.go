@@ -16,7 +16,7 @@ const (
 	// for has as much in its last 5 %.
 	ceremonyRoom = 1 << 20
 	// visitRoom is what a stored request still needs until its certificate is on the
-	// token, with room for answers several times as long as CAs give.
+	// token: more than twice what it writes with a CA that wants a confirmation.
 	visitRoom = 96 << 10
 )
 
