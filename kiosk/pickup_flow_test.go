@@ -445,6 +445,26 @@ func TestPickUpUnknown(t *testing.T) {
 	}
 }
 
+// A kiosk without a clock judges the certificate by what is in it.
+func TestPickUpWithoutAClock(t *testing.T) {
+	for name, shift := range map[string]time.Duration{"1970": -56 * 365 * 24 * time.Hour, "ten years on": 10 * 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			counterTest(t, options{}, func(c *counter) {
+				r := &rack{}
+				c.renewAway(r)
+				c.clock.add(shift)
+				c.clock.mu.Lock()
+				c.clock.quality = ClockUnproven
+				c.clock.mu.Unlock()
+				c.moveTo(nil, r)
+				c.walk("pickup")
+				c.walk("accepted")
+				c.state(Loaded)
+			})
+		})
+	}
+}
+
 // A journal that is full begins no pick-up either; one that was begun it finishes.
 func TestPickUpWithoutRoom(t *testing.T) {
 	counterTest(t, options{}, func(c *counter) {

@@ -3,8 +3,11 @@ package station
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +19,10 @@ import (
 	"mohr.internal/appliance/fleet/entry"
 	"mohr.internal/appliance/fleet/fleettest"
 	"mohr.internal/kiosk"
+	"mohr.internal/kiosk/audit"
+	"mohr.internal/kiosk/cmp"
 	"mohr.internal/kiosk/cmp/cmptest"
+	"mohr.internal/kiosk/receipt"
 )
 
 // startCentre is a real cluster of three nodes, with stream and bucket on one of them.
@@ -97,6 +103,7 @@ func TestPickUpAtAnotherKiosk(t *testing.T) {
 				t.Errorf("B's log: %s", why)
 			}
 			if withhold {
+				b.audit()
 				return
 			}
 			a.insert(citizen) // nothing is left to do there
@@ -106,6 +113,8 @@ func TestPickUpAtAnotherKiosk(t *testing.T) {
 			if n := a.issued(); n != 0 {
 				t.Error("A still waits for the holder")
 			}
+			a.audit()
+			b.audit()
 		})
 	}
 	t.Run("forged", func(t *testing.T) { forged(t, newWorld(t, centre, cmptest.CAOptions{}), admin) })
@@ -227,6 +236,41 @@ func TestRolledBackCard(t *testing.T) {
 	if said != 2 {
 		t.Errorf("the centre sees %d of 2 records about the alarm", said)
 	}
+	if r := c.audit(); !slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Rule == audit.NoteFork }) {
+		t.Errorf("the audit says nothing of the alarm: %v", r.Findings)
+	}
+}
+
+// audit turns the kiosk off and examines its journal as an auditor would.
+func (c *counter) audit() audit.Report {
+	c.t.Helper()
+	c.off()
+	public := c.keys.Receipt.Public().(*ecdsa.PublicKey)
+	kid := must[receipt.KeyID](c.t)(receipt.KeyIDOf(public))
+	a := audit.New(audit.Options{
+		Anchors: c.w.pki.Roots(), Intermediates: []*x509.Certificate{c.w.pki.Issuing}, Officer: cmp.OfficerList(c.w.officer),
+		Receipts: receipt.TrustList{kid: {Public: public, Kiosk: 7, Name: "7", NotBefore: time.Now().AddDate(0, 0, -1), NotAfter: time.Now().AddDate(1, 0, 0)}},
+	})
+	s := must[*Storage](c.t)(OpenStorage(c.config, c.quiet))
+	defer s.Close()
+	err := s.Replay(func(seq uint64, payload []byte) error {
+		stored, err := s.Journal.Journal.Read(seq)
+		if err != nil {
+			return err
+		}
+		r, err := kiosk.ParseRecord(payload)
+		if err == nil {
+			a.Record(seq, stored.Hash, r)
+		}
+		return err
+	})
+	if err != nil {
+		c.t.Error(err)
+	}
+	if r := a.Report(); r.Failed() > 0 || r.Receipts == 0 {
+		c.t.Errorf("audit of %s: %d receipts, %v", c.config.Kiosk.ID, r.Receipts, r.Findings)
+	}
+	return a.Report()
 }
 
 // entries are what the centre has of one kiosk.
