@@ -35,7 +35,7 @@ unit: ## the tests
 test-token: PACKAGES += pcscd vsmartcard-vpcd qemu-system-x86
 test-token: packages ## OpenSC's module and tools on the virtual token, through PC/SC
 	go test -race -count=1 ./usb/usbtest/card ./usb/usbtest/vpcd ./usb/usbtest/vscard ./usb/usbtest/cmd/...
-	go test -race -count=1 ./usb/usbtest/pcsc -args -token
+	go test -race -count=1 ./usb/usbtest/pcsc ./appliance/tokend/internal/pcsc -args -token
 
 INSTANCES ?= amd64 rpi
 SITE      ?=

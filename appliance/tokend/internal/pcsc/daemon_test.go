@@ -16,8 +16,9 @@ import (
 	"mohr.internal/usb"
 )
 
-// TestMain is the fake daemon when this binary was started as one.
+// TestMain is the fake daemon when this binary was started as one, or a worker.
 func TestMain(m *testing.M) {
+	workerMain()
 	pcsctest.Main()
 	os.Exit(m.Run())
 }
