@@ -32,6 +32,11 @@
 // (notice.go). A journal that is nearly full begins with nobody new, and keeps room
 // for those it has begun with (room.go).
 //
+// In a fleet a token may come with a key that another kiosk made: pickup.go finds its
+// certificate, and holds it to all that an answer of the CA is held to. And the centre
+// may turn out to have another log of this kiosk (fork.go): then nobody new is begun
+// with until an officer says that head office knows.
+//
 // Not here yet: activation of a blank token, PIN change and unblocking, a second
 // person, other languages than Persian and English.
 package kiosk
