@@ -158,7 +158,6 @@ func examine(ctx context.Context, p plan) error {
 	}
 	if jumpers > 0 {
 		t.check("kiosks whose clocks jump hand out their requests in the journal's order", none("parcels out of order", disorder))
-		t.check("and have misjudged answers by such a clock, and got them again", least(float64(f.misjudged.Load()), 1))
 	}
 	t.check("identical bytes get the identical answer", none("answers that differed", int(f.differed.Load())))
 	t.issued(s.ca, kiosks, total)
