@@ -106,3 +106,45 @@ func TestClockIsRepaired(t *testing.T) {
 		})
 	}
 }
+
+// provable is a clock that notes what it is compared with.
+type provable struct {
+	*testClock
+	told []time.Time
+	last []time.Duration
+}
+
+func (p *provable) Prove(told time.Time, last time.Duration) {
+	p.told, p.last = append(p.told, told), append(p.last, last)
+}
+
+// The CA's signed time proves the clock, where the nonce it answers is of this life.
+func TestAnswerProvesTheClock(t *testing.T) {
+	for _, restarted := range []bool{false, true} {
+		counterTest(t, options{clock: ClockUnproven, ca: cmptest.CAOptions{Now: rightly}}, func(c *counter) {
+			c.walk("pin")
+			p := &provable{testClock: c.clock}
+			c.kiosk.Outbox.mu.Lock()
+			c.kiosk.Outbox.clock = p
+			c.kiosk.Outbox.mu.Unlock()
+			c.walk("receipt")
+			if restarted {
+				c.restart()
+				c.kiosk.Outbox.mu.Lock()
+				c.kiosk.Outbox.clock = p
+				c.kiosk.Outbox.mu.Unlock()
+			}
+			time.Sleep(time.Minute)
+			c.sync()
+			if n := c.last(); n.State < Issued || n.State.Ended() && n.State != Loaded {
+				t.Errorf("renewal is %v", n.State)
+			}
+			switch {
+			case restarted && len(p.told) != 0:
+				t.Errorf("an answer to an old nonce proved %v", p.told)
+			case !restarted && (len(p.told) != 1 || !p.told[0].Equal(testTime) || p.last[0] < time.Minute || p.last[0] > 10*time.Minute):
+				t.Errorf("proved %v within %v", p.told, p.last)
+			}
+		})
+	}
+}

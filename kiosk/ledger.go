@@ -35,6 +35,13 @@ type Clock interface {
 	Quality() string
 }
 
+// ProvableClock is a Clock that can be compared with another one: at some time during
+// the last so long it was told.
+type ProvableClock interface {
+	Clock
+	Prove(told time.Time, last time.Duration)
+}
+
 // Renewal is the state of one renewal as the journal tells it.
 type Renewal struct {
 	ID          RenewalID

@@ -45,7 +45,8 @@ type Outbox struct {
 	mu      sync.Mutex
 	polls   map[RenewalID]Parcel // signed while the token is in; not kept over a restart
 	status  map[RenewalID]delivery
-	noted   map[badAnswer]bool // journaled since the start
+	begun   map[string]time.Time // by parcel: when its nonce was made, if since the start
+	noted   map[badAnswer]bool   // journaled since the start
 	changed chan struct{}
 
 	refusals map[RenewalID]int // of certConfs, since the start
@@ -71,7 +72,7 @@ type delivery struct {
 func NewOutbox(l *Ledger, anchors *x509.CertPool, intermediates []*x509.Certificate, clock Clock, log *slog.Logger) *Outbox {
 	return &Outbox{
 		ledger: l, anchors: anchors, intermediates: intermediates, clock: clock, log: log,
-		polls: map[RenewalID]Parcel{}, status: map[RenewalID]delivery{}, noted: map[badAnswer]bool{},
+		polls: map[RenewalID]Parcel{}, begun: map[string]time.Time{}, status: map[RenewalID]delivery{}, noted: map[badAnswer]bool{},
 		changed: make(chan struct{}), refusals: map[RenewalID]int{},
 	}
 }
@@ -150,12 +151,13 @@ func (o *Outbox) Answer(parcelID string, der []byte) Verdict {
 	expect, err := o.expect(n, kind)
 	if err != nil {
 		o.log.Error("cannot judge an answer", "parcel", parcelID, "err", err)
-		return Verdict{After: retryBad}
+		return Verdict{After: o.inVain(id, err.Error())}
 	}
 	answer, err := expect.Check(der)
 	if err != nil {
 		return o.bad(n, err)
 	}
+	o.prove(parcelID, answer)
 	if hinders(answer, kind) { // says nothing about the request, and replaces no earlier answer
 		if answer.FailInfo&known != 0 && answer.Kind == cmp.Rejected && kind == parcelRequest && n.State == Receipted {
 			if err := o.ledger.advance(id, Delivered, func(r *Record) { r.Answer = der }); err != nil {
@@ -227,6 +229,24 @@ func (o *Outbox) bad(n Renewal, err error) Verdict {
 	return Verdict{After: after}
 }
 
+// begin notes that the nonce of a renewal's request is being made.
+func (o *Outbox) begin(id RenewalID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.begun[id.String()+"."+parcelRequest] = o.clock.Now()
+}
+
+// prove compares the clock with the CA's, where the answer proves when it was made:
+// after our nonce, which is younger than this program, and before now.
+func (o *Outbox) prove(parcelID string, a cmp.Answer) {
+	clock, can := o.clock.(ProvableClock)
+	begun, ours := o.begun[parcelID]
+	if can && ours && a.Kind != cmp.Hint && !a.Time.IsZero() {
+		delete(o.begun, parcelID)
+		clock.Prove(a.Time, o.clock.Now().Sub(begun))
+	}
+}
+
 // inVain notes an answer that settled nothing, and says how long to wait.
 func (o *Outbox) inVain(id RenewalID, why string) time.Duration {
 	d := o.status[id]
@@ -296,6 +316,7 @@ func (o *Outbox) poll(id RenewalID, n int, der []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.polls[id] = Parcel{ID: fmt.Sprintf("%v.%s.%d", id, parcelPoll, n), DER: der}
+	o.begun[o.polls[id].ID] = o.clock.Now()
 	o.wake()
 }
 

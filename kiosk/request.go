@@ -102,6 +102,7 @@ func (k *Kiosk) sign(ctx context.Context, c *citizen, o *officer, id RenewalID, 
 	if err := k.Ledger.note(id, EventEvidence, func(r *Record) { r.Sealed = sealed }); err != nil {
 		return nil, err
 	}
+	k.Outbox.begin(id)
 	kur, err := k.buildRequest(ctx, c, id, newKey)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func (e Expect) Check(der []byte) (Answer, error) {
 	if !bytes.Equal(m.Header.RecipNonce, e.Nonce) || len(e.Nonce) == 0 {
 		return Answer{}, broken(RuleNonce, "recipNonce %x is not our senderNonce %x", m.Header.RecipNonce, e.Nonce)
 	}
-	a := Answer{Signer: signer, SenderNonce: m.SenderNonce()}
+	a := Answer{Signer: signer, SenderNonce: m.SenderNonce(), Time: m.Header.Time}
 	switch b := m.body.(type) {
 	case certRepMessage:
 		return e.checkCertRep(a, m, b)

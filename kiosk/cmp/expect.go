@@ -89,9 +89,10 @@ type Answer struct {
 	Kind   AnswerKind
 	Signer *x509.Certificate // who protected it; nil for a Hint
 
-	SenderNonce []byte // the next message's RecipNonce
-	CertReqID   int64  // the next message's CertReqID
-	StatusInfo         // text is cleaned of control characters
+	SenderNonce []byte    // the next message's RecipNonce
+	Time        time.Time // messageTime: the CA's clock when it answered; zero: not said
+	CertReqID   int64     // the next message's CertReqID
+	StatusInfo            // text is cleaned of control characters
 
 	Cert              *x509.Certificate   // Issued
 	Chain             []*x509.Certificate // Issued: issuer up to the anchor

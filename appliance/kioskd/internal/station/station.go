@@ -30,7 +30,7 @@ func Create(c *config.Kioskd) error {
 
 // serve is one life of the station: from opening the journal to its first failure.
 func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Logger) error {
-	clock := NewClock(c.Clock)
+	clock := NewClock(c.Clock, log)
 	storage, err := OpenStorage(c, log)
 	if err != nil {
 		return err
@@ -48,6 +48,7 @@ func serve(ctx context.Context, c *config.Kioskd, surface *Surface, log *slog.Lo
 		}
 		return &kiosk.Refusal{Rule: rule, Err: err}
 	}
+	clock.NotBefore(ledger.Proven())
 	k, err := assemble(c, clock, log)
 	if err != nil {
 		return err
@@ -92,6 +93,8 @@ func assemble(c *config.Kioskd, clock *Clock, log *slog.Logger) (*kiosk.Kiosk, e
 	if err != nil {
 		return nil, &kiosk.Refusal{Rule: RuleProfile, Err: err}
 	}
+	clock.NotBefore(keys.RACert.NotBefore)
+	clock.Hold(time.Duration(p.Clock.ProvenHours) * time.Hour)
 	to, err := recipient(p, c.CA.Recipient)
 	if err != nil {
 		return nil, &kiosk.Refusal{Rule: RuleProfile, Err: err}
