@@ -2,7 +2,6 @@ package kiosk
 
 import (
 	"crypto/rand"
-	"fmt"
 	mathrand "math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -212,76 +211,72 @@ func smallest(t *testing.T, segment int64) *vault.Journal {
 // The longest ceremony there is, begun at the last moment in the smallest journal that
 // a configuration allows, comes to its end.
 func TestLongestCeremonyFits(t *testing.T) {
-	for _, segment := range []int64{bounds.MinSegment, bounds.MaxSegment} {
-		t.Run(fmt.Sprint(segment), func(t *testing.T) {
-			o := options{
-				ca:      cmptest.CAOptions{WithholdImplicitConfirm: true},
-				token:   pkcs11test.Options{Tries: 15},
-				officer: pkcs11test.Options{Tries: 15},
-				rsa:     true,
-				change: func(p *profile.Profile) {
-					p.Recipients = nil
-					for len(p.Recipients) < 8 {
-						id, err := age.GenerateHybridIdentity()
-						if err != nil {
-							t.Fatal(err)
-						}
-						p.Recipients = append(p.Recipients, id.Recipient().String())
-					}
-				},
+	o := options{
+		ca:      cmptest.CAOptions{WithholdImplicitConfirm: true},
+		token:   pkcs11test.Options{Tries: 15},
+		officer: pkcs11test.Options{Tries: 15},
+		rsa:     true,
+		change: func(p *profile.Profile) {
+			p.Recipients = nil
+			for len(p.Recipients) < 8 {
+				id, err := age.GenerateHybridIdentity()
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.Recipients = append(p.Recipients, id.Recipient().String())
 			}
-			counterTest(t, o, func(c *counter) {
-				c.halt()
-				under := smallest(t, segment)
-				c.journal = newJournal()
-				c.must(under.Replay(func(_ uint64, b []byte) error {
-					c.journal.records = append(c.journal.records, b)
-					return nil
-				}))
-				c.journal.under = under
-				before := under.Free()
-				c.start()
-				c.at("idle")
-				wrong := map[string]int{}
-				mistyped := false
-				c.walkWith(func(s display.Screen) bool {
-					switch {
-					case s.ID == "pin" && wrong["pin"] < maxEntries-1:
-						wrong["pin"]++
-						c.enterPIN(c.citizen, "111111")
-						return true
-					case s.ID == "officer-pin" && wrong["officer-pin"] < maxEntries-1:
-						wrong["officer-pin"]++
-						c.enterPIN(c.officer, "111111")
-						return true
-					case s.ID == "pin-low":
-						c.press(choiceYes)
-						return true
-					case s.ID == "national-id" && !mistyped:
-						mistyped = true
-						c.enter("0790419904")
-						return true
-					case s.ID == "receipt" && wrong["answers"] == 0:
-						wrong["answers"]++
-						c.ca.Queue(cmptest.Behaviour{Kind: cmptest.Garbage}, cmptest.Behaviour{Kind: cmptest.OtherKey}, cmptest.Behaviour{Kind: cmptest.WaitPolls, N: 2})
-					}
-					return false
-				}, "accepted")
-				c.state(Loaded)
-				c.walk("remove")
-				c.sync() // the confirmation
-				c.pull(c.citizen)
-				if under.Fill() < FillStop {
-					t.Errorf("filled to %v only", under.Fill())
-				}
-				t.Logf("%d of %d bytes used", before-under.Free(), before)
-				c.at("full")
-				if len(c.kiosk.Outbox.Pending()) != 0 {
-					t.Error("something is left to deliver")
-				}
-			})
-		})
+		},
 	}
+	counterTest(t, o, func(c *counter) {
+		c.halt()
+		under := smallest(t, bounds.MinSegment)
+		c.journal = newJournal()
+		c.must(under.Replay(func(_ uint64, b []byte) error {
+			c.journal.records = append(c.journal.records, b)
+			return nil
+		}))
+		c.journal.under = under
+		before := under.Free()
+		c.start()
+		c.at("idle")
+		wrong := map[string]int{}
+		mistyped := false
+		c.walkWith(func(s display.Screen) bool {
+			switch {
+			case s.ID == "pin" && wrong["pin"] < maxEntries-1:
+				wrong["pin"]++
+				c.enterPIN(c.citizen, "111111")
+				return true
+			case s.ID == "officer-pin" && wrong["officer-pin"] < maxEntries-1:
+				wrong["officer-pin"]++
+				c.enterPIN(c.officer, "111111")
+				return true
+			case s.ID == "pin-low":
+				c.press(choiceYes)
+				return true
+			case s.ID == "national-id" && !mistyped:
+				mistyped = true
+				c.enter("0790419904")
+				return true
+			case s.ID == "receipt" && wrong["answers"] == 0:
+				wrong["answers"]++
+				c.ca.Queue(cmptest.Behaviour{Kind: cmptest.Garbage}, cmptest.Behaviour{Kind: cmptest.OtherKey}, cmptest.Behaviour{Kind: cmptest.WaitPolls, N: 2})
+			}
+			return false
+		}, "accepted")
+		c.state(Loaded)
+		c.walk("remove")
+		c.sync() // the confirmation
+		c.pull(c.citizen)
+		if under.Fill() < FillStop {
+			t.Errorf("filled to %v only", under.Fill())
+		}
+		t.Logf("%d of %d bytes used", before-under.Free(), before)
+		c.at("full")
+		if len(c.kiosk.Outbox.Pending()) != 0 {
+			t.Error("something is left to deliver")
+		}
+	})
 }
 
 // ceremonyRoom takes the largest records that a ceremony can write, in any order: the
