@@ -61,7 +61,10 @@ var ErrFork = errors.New("fleet: the centre's log is not that of this journal")
 
 // ForkError says that the centre's log of this kiosk ends at a record that the
 // journal does not have.
-type ForkError struct{ Ours, Theirs entry.Head }
+type ForkError struct {
+	Ours, Theirs entry.Head
+	Last         []byte // the entry of Theirs, as the centre has it
+}
 
 func (e *ForkError) Error() string {
 	return fmt.Sprintf("%v: ours ends at %v, theirs at %v", ErrFork, e.Ours, e.Theirs)

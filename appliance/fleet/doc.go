@@ -14,7 +14,8 @@
 //
 //   - the same record is in our journal: go on behind it;
 //   - our journal is shorter or has another record there: the card was rolled back,
-//     cloned or replaced. That is a [ForkError]; nothing more is published until an
+//     cloned or replaced. That is a [ForkError], with the foreign entry, whose
+//     signature kioskd verifies before it believes; nothing more is published until an
 //     officer has cleared exactly that end of the log. Then the whole journal is
 //     published again behind it, the first entry naming what it leaves (entry.After).
 //

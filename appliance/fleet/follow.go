@@ -20,7 +20,7 @@ type Journal interface {
 	Record(ctx context.Context, seq uint64, after *entry.Head) (fleetlink.Record, error)
 	Changed() <-chan struct{}
 	Acknowledged(h entry.Head)
-	Forked(ours, theirs entry.Head)
+	Forked(ours entry.Head, last []byte)
 	Trouble(why string)
 }
 
@@ -45,7 +45,7 @@ func (c *Client) Follow(ctx context.Context, j Journal) error {
 		switch {
 		case errors.As(err, &fork):
 			c.opts.Log.Error("fork", "kiosk", c.opts.Kiosk, "ours", fork.Ours, "theirs", fork.Theirs)
-			j.Forked(fork.Ours, fork.Theirs)
+			j.Forked(fork.Ours, fork.Last)
 			pause = max(c.opts.Max, pause) // an officer is not there in a second; a change wakes us
 		case isStale(err):
 			c.opts.Log.Info("the log has moved", "kiosk", c.opts.Kiosk)
@@ -127,7 +127,7 @@ func (f *follower) round(ctx context.Context) error {
 
 // resume compares the end of the centre's log with the journal.
 func (f *follower) resume(ctx context.Context) (position, error) {
-	last, seq, err := f.last(ctx)
+	last, raw, seq, err := f.last(ctx)
 	if err != nil {
 		return position{}, err
 	}
@@ -148,35 +148,35 @@ func (f *follower) resume(ctx context.Context) (position, error) {
 	if cleared != nil && *cleared == theirs {
 		return position{seq: seq, after: cleared}, nil
 	}
-	return position{}, &ForkError{ours, theirs}
+	return position{}, &ForkError{ours, theirs, raw}
 }
 
-// last reads the last message of our subject; nil if there is none.
-func (f *follower) last(ctx context.Context) (*entry.Entry, uint64, error) {
+// last reads the last message of our subject, parsed and raw; nil if there is none.
+func (f *follower) last(ctx context.Context) (*entry.Entry, []byte, uint64, error) {
 	ctx, cancel := f.timeout(ctx)
 	defer cancel()
 	if f.stream == nil {
 		s, err := f.js.Stream(ctx, Stream)
 		if err != nil {
-			return nil, 0, reply("stream", err)
+			return nil, nil, 0, reply("stream", err)
 		}
 		f.stream = s
 	}
 	m, err := f.stream.GetLastMsgForSubject(ctx, Subject(f.opts.Kiosk))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, 0, nil
+		return nil, nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, reply("read the end of the log", err)
+		return nil, nil, 0, reply("read the end of the log", err)
 	}
 	e, err := entry.Parse(m.Data)
 	if err != nil {
-		return nil, 0, reply(fmt.Sprintf("message %d of the log", m.Sequence), err)
+		return nil, nil, 0, reply(fmt.Sprintf("message %d of the log", m.Sequence), err)
 	}
 	if e.Kiosk != f.opts.Kiosk {
-		return nil, 0, fmt.Errorf("fleet: message %d of our log is kiosk %s's", m.Sequence, e.Kiosk)
+		return nil, nil, 0, fmt.Errorf("fleet: message %d of our log is kiosk %s's", m.Sequence, e.Kiosk)
 	}
-	return &e, m.Sequence, nil
+	return &e, m.Data, m.Sequence, nil
 }
 
 // publish brings the next record to the centre and returns the place behind it.

@@ -138,9 +138,9 @@ func (c *Client) Acknowledged(h entry.Head) {
 	c.peer.send(message{Kind: kindAcknowledged, Head: packHead(h)}) // a dead connection is noticed by Run
 }
 
-// Forked tells kioskd that the centre's log ends outside our journal.
-func (c *Client) Forked(ours, theirs entry.Head) {
-	c.peer.send(message{Kind: kindForked, Head: packHead(ours), Theirs: packHead(theirs)})
+// Forked tells kioskd that the centre's log ends outside our journal, and with what.
+func (c *Client) Forked(ours entry.Head, last []byte) {
+	c.peer.send(message{Kind: kindForked, Head: packHead(ours), Entry: last})
 }
 
 // Trouble tells kioskd why the fleet cannot be reached, "" when it can.

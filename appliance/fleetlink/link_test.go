@@ -74,8 +74,8 @@ func (b *book) said() string {
 }
 
 func (b *book) Acknowledged(h entry.Head) { b.note("acknowledged " + h.String()) }
-func (b *book) Forked(ours, theirs entry.Head) {
-	b.note("forked " + ours.String() + " " + theirs.String())
+func (b *book) Forked(ours entry.Head, last []byte) {
+	b.note("forked " + ours.String() + " " + string(last))
 }
 func (b *book) Trouble(why string) { b.note("trouble " + why) }
 
@@ -183,10 +183,10 @@ func TestQuestions(t *testing.T) {
 		t.Error("not told of growth")
 	}
 	c.Acknowledged(b.head)
-	c.Forked(b.head, other)
+	c.Forked(b.head, []byte("last"))
 	c.Trouble("no route")
 	c.Trouble("")
-	want := "acknowledged " + b.head.String() + ", forked " + b.head.String() + " " + other.String() + ", trouble no route, trouble "
+	want := "acknowledged " + b.head.String() + ", forked " + b.head.String() + " last, trouble no route, trouble "
 	eventually(t, want, func() bool { return b.said() == want })
 }
 
@@ -275,7 +275,8 @@ func TestShapes(t *testing.T) {
 		"record with an entry":  {message{Kind: kindRecord, ID: 1, Seq: 1, Entry: []byte{1}}, false},
 		"empty record answered": {message{Kind: kindRecord, Answer: true, ID: 1}, false},
 		"entry too large":       {message{Kind: kindRecord, Answer: true, ID: 1, Entry: make([]byte, entry.MaxEntry+1)}, false},
-		"forked":                {message{Kind: kindForked, Head: okHead, Theirs: okHead}, true},
+		"forked":                {message{Kind: kindForked, Head: okHead, Entry: []byte{1}}, true},
+		"forked, only said":     {message{Kind: kindForked, Head: okHead, Theirs: okHead}, false},
 		"forked by nobody":      {message{Kind: kindForked, Head: okHead}, false},
 		"trouble over":          {message{Kind: kindTrouble}, true},
 		"trouble without end":   {message{Kind: kindTrouble, Why: strings.Repeat("x", maxText+1)}, false},

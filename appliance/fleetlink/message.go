@@ -41,7 +41,7 @@ const (
 	kindHash         = "hash"         // question and answer
 	kindRecord       = "record"       // question and answer
 	kindAcknowledged = "acknowledged" // the centre has the log up to Head
-	kindForked       = "forked"       // the centre's log ends at Theirs, and that is not in our journal
+	kindForked       = "forked"       // the centre's log ends with Entry, and that is not in our journal
 	kindTrouble      = "trouble"      // Why the fleet cannot be reached; empty: it can
 	kindChanged      = "changed"
 	kindLookup       = "lookup" // question and answer
@@ -112,7 +112,7 @@ func read(r io.Reader) (message, error) {
 // shape is what a kind of message must have, and nothing beside it. A capital
 // letter stands for a field that may be missing.
 var shapes = map[string]string{
-	kindHead: "i", kindHash: "is", kindRecord: "isT", kindAcknowledged: "h", kindForked: "ht", kindTrouble: "W",
+	kindHead: "i", kindHash: "is", kindRecord: "isT", kindAcknowledged: "h", kindForked: "he", kindTrouble: "W",
 	kindChanged: "", kindLookup: "ik",
 	kindHead + "+": "ihC", kindHash + "+": "ih", kindRecord + "+": "ieKP", kindLookup + "+": "iP", kindRefused + "+": "iw",
 }

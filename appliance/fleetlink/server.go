@@ -32,10 +32,10 @@ type Log interface {
 	Changed() <-chan struct{}
 	// Acknowledged is told how far the centre has the journal.
 	Acknowledged(h entry.Head)
-	// Forked is told that the centre's log of this kiosk ends at theirs, which is not
-	// in the journal: the card was rolled back or cloned. Nothing is published until
-	// an officer has cleared exactly that head.
-	Forked(ours, theirs entry.Head)
+	// Forked is told with which entry the centre's log of this kiosk ends, and that it
+	// is not in the journal: the card was rolled back or cloned. Nothing is published
+	// until an officer has cleared exactly that head.
+	Forked(ours entry.Head, last []byte)
 	// Trouble is told why the fleet cannot be reached, and with "" that it can.
 	Trouble(why string)
 }
@@ -131,7 +131,7 @@ func (s *Server) take(p *peer, m message) error {
 	case kindAcknowledged:
 		s.journal.Acknowledged(m.Head.unpack())
 	case kindForked:
-		s.journal.Forked(m.Head.unpack(), m.Theirs.unpack())
+		s.journal.Forked(m.Head.unpack(), m.Entry)
 	case kindTrouble:
 		s.journal.Trouble(m.Why)
 	default:

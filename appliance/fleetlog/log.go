@@ -12,6 +12,7 @@ package fleetlog
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -129,14 +130,49 @@ func (l *Log) Acknowledged(h entry.Head) {
 	}
 }
 
-// Forked implements fleetlink.Log.
-func (l *Log) Forked(ours, theirs entry.Head) {
+// Forked implements fleetlink.Log. An alarm stops the kiosk, so it is not raised on
+// the word of the network: the entry must be signed by this kiosk's own key, which
+// a copied or rolled-back card has too, and must not be in the journal.
+func (l *Log) Forked(ours entry.Head, last []byte) {
+	theirs, err := l.foreign(last)
+	if err != nil {
+		l.Trouble(fmt.Sprintf("the centre's log of this kiosk: %v", err))
+		return
+	}
 	l.mu.Lock()
 	l.done.Fork = &theirs
 	l.mu.Unlock()
 	if l.opts.Forked != nil {
 		l.opts.Forked(ours, theirs)
 	}
+}
+
+// foreign is the place of an entry that this kiosk's key signed elsewhere.
+func (l *Log) foreign(last []byte) (entry.Head, error) {
+	e, err := entry.Parse(last)
+	if err != nil {
+		return entry.Head{}, err
+	}
+	public, ok := l.opts.Key.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return entry.Head{}, fmt.Errorf("fleetlog: own key is %T", l.opts.Key.Public())
+	}
+	if e.Kiosk != l.opts.Kiosk {
+		return entry.Head{}, fmt.Errorf("fleetlog: entry of kiosk %s", e.Kiosk)
+	}
+	if err := e.Verify(public); err != nil {
+		return entry.Head{}, err
+	}
+	if seq, _ := l.opts.Journal.Head(); e.Journal == l.opts.Journal.ID() && e.Seq <= seq {
+		ours, err := l.Hash(e.Seq)
+		if err != nil {
+			return entry.Head{}, err
+		}
+		if ours == e.Head() {
+			return entry.Head{}, fmt.Errorf("fleetlog: record %d is our own", e.Seq)
+		}
+	}
+	return e.Head(), nil
 }
 
 // Trouble implements fleetlink.Log.

@@ -8,9 +8,10 @@
 // servers that keep it can change, invent or reorder anything. The centre, which
 // can open the sealed part, recomputes the hash (see Entry.CheckHash).
 //
-// A Pickup is an issued certificate with the request that asked for it. It is kept under the SHA-256 of the new public key and encrypted with a key
-// derived from that public key: whoever holds the token can open it, a stolen disk
-// of the centre names nobody.
+// A Pickup is an issued certificate with the request that asked for it. It is kept
+// under the SHA-256 of the new public key and encrypted with a key derived from that
+// public key: whoever holds the token can open it, a stolen disk of the centre names
+// nobody.
 //
 // Both are deterministic CBOR (RFC 8949, 4.2.1) with integer keys; the parsers
 // accept only what marshals to the same bytes again, and bound every length.

@@ -69,7 +69,7 @@ func newSimulated(w *world, id string, n uint64, key crypto.Signer, backlog []ra
 		}
 	}
 	k.log, err = fleetlog.New(fleetlog.Options{
-		Kiosk: id, Journal: k.journal, Changed: k.journal.Changed, Recipients: []string{w.centre.Recipient().String()}, Key: key, Rand: rand.Reader,
+		Request: k.ledger.Request, Kiosk: id, Journal: k.journal, Changed: k.journal.Changed, Recipients: []string{w.centre.Recipient().String()}, Key: key, Rand: rand.Reader,
 	})
 	if err != nil {
 		return nil, err
