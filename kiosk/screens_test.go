@@ -19,7 +19,7 @@ import (
 )
 
 // sizes are the panels that every page has to fit.
-var sizes = []image.Point{{X: 800, Y: 480}, {X: 1920, Y: 1080}}
+var sizes = []image.Point{{X: 800, Y: 480}, {X: 800, Y: 600}, {X: 1280, Y: 800}, {X: 1920, Y: 1080}}
 
 // The longest names that are realistic: compound names in certificates run to 60
 // letters and more.
