@@ -208,6 +208,20 @@ func TestNoMachinePath(t *testing.T) {
 	}
 }
 
+// What init tells the programs to use is in the image.
+func TestCertificates(t *testing.T) {
+	source, err := os.ReadFile("gokrazy/init/services.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(source), `"SSL_CERT_FILE=/`+runtime.CertificatesFile+`"`) {
+		t.Errorf("init does not set SSL_CERT_FILE to /%s", runtime.CertificatesFile)
+	}
+	if !slices.Contains(Instances[0].Names(), runtime.CertificatesFile) {
+		t.Errorf("%s is not in root.txt", runtime.CertificatesFile)
+	}
+}
+
 func TestBare(t *testing.T) {
 	for _, inst := range Instances {
 		data, err := inst.Bare()

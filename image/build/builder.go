@@ -63,7 +63,7 @@ func (b *builder) packages(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cache := debian.Cache{Dir: b.cache}
+	cache := debian.Cache{Dir: b.cache, Pause: 10 * time.Second}
 	n, err := cache.Fetch(ctx, &debian.Apt{Dir: filepath.Join(b.cache, "apt-"+b.inst.Arch.Name), Arch: b.inst.Arch.Name}, list)
 	if err != nil {
 		return "", err

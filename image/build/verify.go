@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,6 +25,11 @@ func (b *builder) runtime() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	certificates := filepath.Join(b.dir, b.inst.Name, "ca-certificates.pem")
+	if err := writeTo(certificates, func(w io.Writer) error { return runtime.WriteCertificates(w, b.sysroot) }); err != nil {
+		return "", err
+	}
+	tree = append(tree, runtime.File{Name: runtime.CertificatesFile, Host: certificates, Mode: 0o644})
 	catalogue, err := usb.BuiltIn()
 	if err != nil {
 		return "", err
@@ -49,15 +55,19 @@ func (b *builder) runtime() (string, error) {
 		return "", err
 	}
 	name := filepath.Join(b.dir, b.inst.Name, "runtime_"+b.inst.Arch.Name+".tar")
+	return fmt.Sprintf("%d files, %d of them vendors'", len(tree), len(vendors)), writeTo(name, tree.WriteTar)
+}
+
+func writeTo(name string, write func(io.Writer) error) error {
 	out, err := os.Create(name)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer out.Close()
-	if err := tree.WriteTar(out); err != nil {
-		return "", err
+	if err := write(out); err != nil {
+		return err
 	}
-	return fmt.Sprintf("%d files, %d of them vendors'", len(tree), len(vendors)), out.Close()
+	return out.Close()
 }
 
 func (b *builder) closed(files []closure.File) error {

@@ -128,7 +128,8 @@ func (a *Apt) Newest(ctx context.Context, names []string) (Lock, error) {
 // ErrGone is a locked version that the mirrors no longer have.
 var ErrGone = errors.New("no longer on the mirrors")
 
-// download gets the packages into dir and returns their files, by package name.
+// download gets the packages into dir. It returns their files, by package name, also
+// with an error: some of them may have come.
 func (a *Apt) download(ctx context.Context, dir string, list []Package) (map[string]string, error) {
 	if err := a.update(ctx); err != nil {
 		return nil, err
@@ -145,9 +146,6 @@ func (a *Apt) download(ctx context.Context, dir string, list []Package) (map[str
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.run(ctx, dir, append([]string{"download", "-q"}, want...)...); err != nil {
-		return nil, err
-	}
 	files := map[string]string{}
 	for _, p := range list {
 		o, ok := have[p.Name]
@@ -156,7 +154,8 @@ func (a *Apt) download(ctx context.Context, dir string, list []Package) (map[str
 		}
 		files[p.Name] = filepath.Join(dir, o.file)
 	}
-	return files, nil
+	_, err = a.run(ctx, dir, append([]string{"download", "-q"}, want...)...)
+	return files, err
 }
 
 // explain finds out which of the wanted versions cannot be had.

@@ -12,10 +12,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Cache keeps packages under their SHA-256.
-type Cache struct{ Dir string }
+type Cache struct {
+	Dir   string
+	Pause time.Duration // before a failed download is tried again
+}
+
+// attempts at a download. Mirrors refuse connections now and then; apt's own retries
+// come too soon after one another to help.
+const attempts = 4
 
 func (c Cache) path(p Package) string { return filepath.Join(c.Dir, p.SHA256+".deb") }
 
@@ -40,41 +48,70 @@ func (c Cache) Fetch(ctx context.Context, a *Apt, list []Package) (int, error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return 0, err
 	}
+	fetched := 0
+	for attempt := 1; ; attempt++ {
+		missing, err := c.missing(list)
+		if err != nil || len(missing) == 0 {
+			return fetched, err
+		}
+		n, err := c.get(ctx, a, missing)
+		fetched += n
+		if err != nil && (attempt == attempts || errors.Is(err, ErrGone) || errors.Is(err, errOther)) {
+			return fetched, err
+		}
+		if err != nil {
+			select {
+			case <-ctx.Done():
+				return fetched, ctx.Err()
+			case <-time.After(c.Pause):
+			}
+		}
+	}
+}
+
+func (c Cache) missing(list []Package) ([]Package, error) {
 	var missing []Package
 	for _, p := range list {
 		ok, err := c.Has(p)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if !ok {
 			missing = append(missing, p)
 		}
 	}
-	if len(missing) == 0 {
-		return 0, nil
-	}
+	return missing, nil
+}
+
+// errOther is a file that is not what the lock says.
+var errOther = errors.New("not used")
+
+// get downloads once and keeps what has come.
+func (c Cache) get(ctx context.Context, a *Apt, list []Package) (int, error) {
 	tmp, err := os.MkdirTemp(c.Dir, "fetch-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(tmp)
-	files, err := a.download(ctx, tmp, missing)
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range missing {
+	files, failed := a.download(ctx, tmp, list)
+	kept := 0
+	for _, p := range list {
 		sum, err := fileSHA256(files[p.Name])
+		if errors.Is(err, fs.ErrNotExist) && failed != nil {
+			continue
+		}
 		if err != nil {
-			return 0, err
+			return kept, err
 		}
 		if sum != p.SHA256 {
-			return 0, fmt.Errorf("%s=%s:%s: the mirror's file has SHA-256 %s, the lock says %s: not used", p.Name, p.Version, p.Arch, sum, p.SHA256)
+			return kept, fmt.Errorf("%s=%s:%s: the mirror's file has SHA-256 %s, the lock says %s: %w", p.Name, p.Version, p.Arch, sum, p.SHA256, errOther)
 		}
 		if err := os.Rename(files[p.Name], c.path(p)); err != nil {
-			return 0, err
+			return kept, err
 		}
+		kept++
 	}
-	return len(missing), nil
+	return kept, failed
 }
 
 // Extract unpacks list into a folder below the cache whose name stands for exactly

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,6 +27,8 @@ for a; do
   one=1:1.0-1|two=2.0)
     name=${a%%=*}; file=${name}_$(echo "${a#*=}" | sed s/:/%3a/)_arm64.deb
     if [ $print = yes ]; then echo "'http://mirror/pool/$file' $file 4 SHA256:$(sha256sum "$FAKE/$name" | cut -c1-64)"
+    elif [ $name = two ] && [ -s "$FAKE/flaky" ]; then
+      sed -i 1d "$FAKE/flaky"; echo "E: Failed to fetch $file  Connection failed" >&2; exit 100
     else cp "$FAKE/$name" "$file"; fi ;;
   *) echo "E: Version for '$a' was not found" >&2; exit 100 ;;
   esac
@@ -41,7 +44,7 @@ type fake struct {
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	dir := t.TempDir()
-	f := &fake{dir: dir, cache: Cache{filepath.Join(dir, "cache")}}
+	f := &fake{dir: dir, cache: Cache{Dir: filepath.Join(dir, "cache")}}
 	if err := os.WriteFile(filepath.Join(dir, "apt-get"), []byte(fakeApt), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +95,31 @@ func TestFetch(t *testing.T) {
 	}
 	if n, err := f.fetch(); n != 1 || err != nil {
 		t.Errorf("after damage: %d, %v", n, err)
+	}
+}
+
+// A mirror that fails now and then is asked again, and what came is not asked for twice.
+func TestFetchTriesAgain(t *testing.T) {
+	f := newFake(t)
+	flaky := filepath.Join(f.dir, "flaky")
+	if err := os.WriteFile(flaky, []byte(strings.Repeat("x\n", attempts-1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := f.fetch(); n != 2 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if err := os.Remove(f.cache.path(f.list[slices.IndexFunc(f.list, func(p Package) bool { return p.Name == "two" })])); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(flaky, []byte(strings.Repeat("x\n", attempts)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := len(f.calls(t))
+	if n, err := f.fetch(); n != 0 || err == nil || !strings.Contains(err.Error(), "Connection failed") {
+		t.Errorf("%d, %v", n, err)
+	}
+	if later := f.calls(t)[before:]; strings.Contains(later, "one=") || strings.Count(later, "-q two=") != attempts {
+		t.Errorf("calls after the first was there:\n%s", later)
 	}
 }
 

@@ -67,8 +67,13 @@ var groups = []group{
 		"OpenSC as Debian builds it, for desktop notifications that nobody sees"},
 }
 
-// buildOnly packages are linked with, not shipped.
-var buildOnly = []string{"libusb-1.0-0-dev"}
+// buildOnly packages are linked with, or made into something else, not shipped.
+var buildOnly = []string{"libusb-1.0-0-dev", "ca-certificates"}
+
+// CertificatesFile is the list of the web's certification authorities, which the
+// programs are told to use: the one that gokrazy puts in is the building machine's,
+// with whatever its owner has added.
+const CertificatesFile = "usr/share/mohr/ca-certificates.pem"
 
 // LoadedByName are the libraries that no ELF file names as needed and that must be
 // there all the same.

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"archive/tar"
+	"bytes"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -53,6 +55,32 @@ func Collect(a Arch, sysroot string) (Tree, error) {
 		t = append(t, File{Name: e.to, Host: host, Mode: e.mode})
 	}
 	return t.Sorted()
+}
+
+// WriteCertificates writes Mozilla's list as Debian packages it, in PEM.
+func WriteCertificates(w io.Writer, sysroot string) error {
+	found, err := filepath.Glob(filepath.Join(sysroot, "usr/share/ca-certificates/mozilla/*.crt"))
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return errors.New("runtime: no certification authorities in the packages")
+	}
+	slices.Sort(found)
+	for _, f := range found {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		block, rest := pem.Decode(data)
+		if block == nil || block.Type != "CERTIFICATE" || len(bytes.TrimSpace(rest)) > 0 {
+			return fmt.Errorf("runtime: %s is not one certificate", filepath.Base(f))
+		}
+		if err := pem.Encode(w, block); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // find looks for e where Debian may have put it: libraries are in /lib or /usr/lib.

@@ -117,6 +117,35 @@ func TestCollectAndTar(t *testing.T) {
 	}
 }
 
+func TestWriteCertificates(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "usr/share/ca-certificates/mozilla")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteCertificates(io.Discard, dir); err == nil {
+		t.Error("an empty list was written")
+	}
+	one, two := "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nBBBB\n-----END CERTIFICATE-----\n"
+	for name, content := range map[string]string{"b.crt": two, "a.crt": one, "README": "no"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	if err := WriteCertificates(&out, dir); err != nil || out.String() != one+two {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+	for _, bad := range []string{"", one + two, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
+		if err := os.WriteFile(filepath.Join(folder, "c.crt"), []byte(bad), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := WriteCertificates(io.Discard, dir); err == nil || !strings.Contains(err.Error(), "c.crt") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
 func TestCollectNamesWhatIsMissing(t *testing.T) {
 	for _, gone := range []string{"usr/sbin/pcscd", "usr/share/opensc/myeid.profile", "etc/libccid_Info.plist"} {
 		dir := sysroot(t, ARM64)

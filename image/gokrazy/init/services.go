@@ -23,10 +23,10 @@ func services() []service {
 	}
 }
 
-// environ is all that a program inherits. TZ because gokrazy copies the building
-// machine's time zone into the image.
+// environ is all that a program inherits. TZ and SSL_CERT_FILE because gokrazy copies
+// the building machine's time zone and certification authorities into the image.
 func environ() []string {
-	return []string{"PATH=/user:/gokrazy", "HOME=/tmp", "TMPDIR=/tmp", "TZ=UTC"}
+	return []string{"PATH=/user:/gokrazy", "HOME=/tmp", "TMPDIR=/tmp", "TZ=UTC", "SSL_CERT_FILE=/usr/share/mohr/ca-certificates.pem"}
 }
 
 func workdir(s service) string {
