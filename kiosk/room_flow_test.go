@@ -231,10 +231,6 @@ func TestLongestCeremonyFits(t *testing.T) {
 		c.halt()
 		under := smallest(t, bounds.MinSegment)
 		c.journal = newJournal()
-		c.must(under.Replay(func(_ uint64, b []byte) error {
-			c.journal.records = append(c.journal.records, b)
-			return nil
-		}))
 		c.journal.under = under
 		before := under.Free()
 		c.start()
