@@ -41,30 +41,25 @@ func (n notice) say(b *words.Book, kind string) string {
 
 // notices are what staff have to know now, the most pressing first.
 func (k *Kiosk) notices() (out []notice) {
-	percent := int(100 * k.Ledger.journal.Fill())
-	if k.Ledger.full() != nil {
+	fill, full := k.Ledger.journal.Fill(), k.Ledger.full() != nil
+	percent := int(100 * fill)
+	if full {
 		out = append(out, notice{rule: noticeFull, percent: percent})
 	}
 	if by, _ := k.latestSync(); !by.IsZero() {
-		n := notice{rule: noticeClock, by: by}
-		if clock := k.checkClock(); clock.Proven {
-			n.days = persian.Days(clock.Now, by)
-			n.rule = ""
-			switch {
-			case clock.Now.After(by):
-				n.rule, n.days = noticeOverdue, 0
-			case n.days <= syncWarning:
-				n.rule = noticeSoon
-			}
-		}
-		if n.rule != "" {
-			out = append(out, n)
+		clock := k.checkClock()
+		days := persian.Days(clock.Now, by)
+		switch {
+		case !clock.Proven:
+			out = append(out, notice{rule: noticeClock, by: by})
+		case clock.Now.After(by):
+			out = append(out, notice{rule: noticeOverdue, by: by})
+		case days <= syncWarning:
+			out = append(out, notice{rule: noticeSoon, by: by, days: days})
 		}
 	}
-	if len(out) == 0 || out[0].rule != noticeFull {
-		if k.Ledger.journal.Fill() >= FillWarn {
-			out = append(out, notice{rule: noticeFilling, percent: percent})
-		}
+	if fill >= FillWarn && !full {
+		out = append(out, notice{rule: noticeFilling, percent: percent})
 	}
 	return out
 }

@@ -330,3 +330,21 @@ func TestPINAtPickUp(t *testing.T) {
 		c.unharmed(2)
 	})
 }
+
+// On a token that takes any number of wrong PINs, or does not tell, guessing ends.
+func TestWrongPINsEnd(t *testing.T) {
+	counterTest(t, options{token: pkcs11test.Options{Tries: 100}}, func(c *counter) {
+		c.walk("pin")
+		for range maxEntries {
+			for c.at("pin", "pin-low").ID == "pin-low" {
+				c.press(choiceYes)
+			}
+			c.enterPIN(c.citizen, "111111")
+		}
+		c.refused(RulePINWrong)
+		c.state(Refused)
+		c.unharmed(1)
+		c.walk("idle")
+		c.walk("accepted")
+	})
+}
