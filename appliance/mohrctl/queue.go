@@ -42,7 +42,7 @@ func queueCommand(_ context.Context, args []string) error {
 	defer closeJournal()
 	book := words.In(*lang)
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	open := ledger.All(func(n kiosk.Renewal) bool { return n.State.Signed() || n.Confirm != nil })
+	open := ledger.All(func(n kiosk.Renewal) bool { way, _ := n.Waits(); return way != "" })
 	for _, n := range open {
 		fmt.Fprintf(w, "%s\t%s\tsince %s\t%s\t%s\t%s\n", n.Tracking(), n.State, n.Since.Format(time.RFC3339), ends(n), n.Trouble, nextStep(book, n))
 	}
@@ -50,6 +50,9 @@ func queueCommand(_ context.Context, args []string) error {
 		return err
 	}
 	fmt.Printf("open: %d\n", len(open))
+	if theirs, forked := ledger.Fork(); forked {
+		fmt.Printf("alarm: %s: %v\n%s\n", kiosk.RuleFleetFork, theirs, book.Say("next."+kiosk.RuleFleetFork))
+	}
 	return nil
 }
 

@@ -223,7 +223,7 @@ func (t *tally) pickups(ctx context.Context, js jetstream.JetStream, kiosks []*s
 					mu.Lock()
 					if err != nil {
 						missing++
-					} else if p.Renewal != r.id || !bytes.Equal(p.Certificate, n.Certificate) {
+					} else if p.Renewal != r.id || !bytes.Equal(p.Certificate, n.Certificate) || p.Request == nil {
 						wrong++
 					}
 					mu.Unlock()
