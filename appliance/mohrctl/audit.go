@@ -5,11 +5,13 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,7 +24,7 @@ import (
 	"mohr.internal/kiosk/receipt"
 )
 
-const auditHelp = `usage: mohrctl audit -key FILE [-profile FILE -publisher FILE] [-trust FILE] [-receipt TEXT] [-q] FOLDER
+const auditHelp = `usage: mohrctl audit -key FILE [-profile FILE -publisher FILE] [-trust FILE] [-receipt TEXT] [-head "N HASH"] [-q] FOLDER
 
 Reads the journal in FOLDER, sealed by the storage key in FILE, without changing
 it, prints one line a record, and checks hash chain, records and changes of state. With the signed profile
@@ -34,7 +36,7 @@ With the text of a receipt that somebody has brought (- reads it from standard
 input) and the list of receipt keys it says whether this journal is the one, and
 all of the one, that the receipt was given from. A card that forgot what it had
 acknowledged, or was put back from a copy, is found by this and by nothing else
-at the kiosk.
+at the kiosk. The same is asked of the head that an earlier audit printed.
 
   mohrctl audit -q -key keys/storage.key -profile etc/profile.json -publisher etc/publisher.pem -trust receipt-keys.json perm/journal
   zbarimg -q --raw receipt.png | mohrctl audit -q -key keys/storage.key -trust receipt-keys.json -receipt - perm/journal
@@ -48,6 +50,7 @@ func auditCommand(_ context.Context, args []string) error {
 	publisher := f.String("publisher", "", "publisher's public key")
 	trust := f.String("trust", "", "list of receipt keys")
 	brought := f.String("receipt", "", "text of a receipt that somebody has brought")
+	head := f.String("head", "", "number and hash of the last record, as an earlier audit printed them")
 	quiet := f.Bool("q", false, "print only what was found, and the sums")
 	if done, err := parse(f, args, 1); done || err != nil {
 		return err
@@ -63,6 +66,10 @@ func auditCommand(_ context.Context, args []string) error {
 			return err
 		}
 		auditor = audit.New(options)
+	}
+	before, err := parseHead(*head)
+	if err != nil {
+		return err
 	}
 	given, text, err := broughtReceipt(*trust, *brought)
 	if err != nil {
@@ -82,13 +89,33 @@ func auditCommand(_ context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	seq, head := j.Head()
-	fmt.Printf("records: %d\nhead: %d %x\n", count, seq, head)
+	seq, hash := j.Head()
+	fmt.Printf("records: %d\nhead: %d %x\n", count, seq, hash)
 	err = errors.Join(findings(auditor), damage(j))
 	if text != "" {
 		err = errors.Join(err, held(&chain, given, text))
 	}
+	if before.Seq > 0 {
+		err = errors.Join(err, j.Verify(before.Seq, before.Hash))
+	}
 	return err
+}
+
+// parseHead reads a head as auditCommand prints it; "" is none.
+func parseHead(s string) (head journal.Record, err error) {
+	if s == "" {
+		return head, nil
+	}
+	n, hash, _ := strings.Cut(s, " ")
+	if head.Seq, err = strconv.ParseUint(n, 10, 64); err != nil || head.Seq == 0 {
+		return head, fmt.Errorf("-head %.80q: want a number and a hash", s)
+	}
+	b, err := hex.DecodeString(hash)
+	if err != nil || len(b) != len(head.Hash) {
+		return head, fmt.Errorf("-head %.80q: want a hash of %d hex digits", s, 2*len(head.Hash))
+	}
+	head.Hash = [32]byte(b)
+	return head, nil
 }
 
 // readRecords prints and examines every record, and replays them as the kiosk does.
