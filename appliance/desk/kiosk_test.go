@@ -31,7 +31,7 @@ func newFakeKiosk(t *testing.T) *fakeKiosk {
 	if err := g.Serve(t.Context(), path, smallPanel); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	s, err := panel.Dial(ctx, path)
 	if err != nil {
@@ -93,7 +93,7 @@ func (k *fakeKiosk) event() panel.Event {
 	select {
 	case e := <-k.socket.Events():
 		return e
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		k.t.Fatal("no event came to the kiosk")
 		panic("unreachable")
 	}

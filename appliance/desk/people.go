@@ -16,7 +16,7 @@ import (
 // A People is one pair of hands: one goroutine uses it at a time.
 type People struct {
 	Glass *Glass
-	// Patience bounds each wait; zero means 15 seconds.
+	// Patience bounds each wait; zero means a minute.
 	Patience time.Duration
 	// Complaint adds to an error what is known elsewhere, such as the end of the programs' logs.
 	Complaint func() string
@@ -57,7 +57,7 @@ func (p *People) Wait(ctx context.Context, what string, right func(Shot) bool) (
 func (p *People) wait(ctx context.Context, what string, right func(Shot, bool) bool) (Shot, error) {
 	patience := p.Patience
 	if patience == 0 {
-		patience = 15 * time.Second
+		patience = time.Minute
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

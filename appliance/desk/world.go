@@ -20,10 +20,10 @@ type Programs struct {
 
 // Times of the world.
 const (
-	restartAfter = time.Second      // as the appliance's supervisor does
-	stopGrace    = 3 * time.Second  // from SIGTERM to SIGKILL
-	wakeTime     = 20 * time.Second // for the first picture after power comes
-	tailLines    = 12               // of each program's log in an error message
+	restartAfter = time.Second     // as the appliance's supervisor does
+	stopGrace    = 3 * time.Second // from SIGTERM to SIGKILL
+	wakeTime     = time.Minute     // for the first picture after power comes
+	tailLines    = 12              // of each program's log in an error message
 )
 
 // World is a Place with the power on: three programs, a panel, a CA, and what happens round them. It is

@@ -139,7 +139,7 @@ func startMock(t *testing.T, w *world, cert *x509.Certificate, args ...string) *
 	})
 	select {
 	case <-log.listen:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("openssl cmp -port does not listen")
 	}
 	return m

@@ -45,7 +45,7 @@ func serveTo(t *testing.T, tok *card.Token) (*driver, chan error) {
 		l.Close()
 		select {
 		case <-ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Serve goes on")
 		}
 	})
@@ -60,7 +60,7 @@ func (d *driver) accept() {
 	if d.conn, err = d.listen.Accept(); err != nil {
 		d.t.Fatal(err)
 	}
-	d.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	d.conn.SetDeadline(time.Now().Add(time.Minute))
 	d.t.Cleanup(func() { d.conn.Close() })
 }
 

@@ -36,7 +36,7 @@ func (n *notes) count(text string) int {
 // await waits until text was written so many times.
 func (n *notes) await(t *testing.T, text string, times int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); n.count(text) < times; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); n.count(text) < times; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -91,7 +91,7 @@ func startQEMU(t *testing.T) (*monitor, string, *notes) {
 		cmd.Wait()
 	})
 	m := &monitor{t: t}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if m.conn, err = net.Dial("unix", qmp); err == nil {
 			break
 		}

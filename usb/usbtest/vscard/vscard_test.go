@@ -39,7 +39,7 @@ func serveTo(t *testing.T, tok *card.Token) *qemu {
 		l.Close()
 		select {
 		case <-ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Serve goes on")
 		}
 		Settle = old
@@ -64,7 +64,7 @@ func (q *qemu) accept() {
 	if q.conn, err = q.listen.Accept(); err != nil {
 		q.t.Fatal(err)
 	}
-	q.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	q.conn.SetDeadline(time.Now().Add(time.Minute))
 	q.t.Cleanup(func() { q.conn.Close() })
 	q.r = bufio.NewReader(q.conn)
 	q.want(Init, noReader, "56534344 00000002 00000000")
@@ -96,7 +96,7 @@ func (q *qemu) wantSilence() {
 	if k, _, b, err := read(q.r); err == nil {
 		q.t.Fatalf("type %d %x, want nothing", k, b)
 	}
-	q.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	q.conn.SetReadDeadline(time.Now().Add(time.Minute))
 }
 
 const (
