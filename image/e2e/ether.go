@@ -97,6 +97,12 @@ func (n *Neighbour) take(f []byte) (reply []byte) {
 	if len(f) < 14 {
 		return nil
 	}
+	n.mu.Lock()
+	stranger := n.guest != [6]byte{} && n.guest != [6]byte(f[6:12]) // QEMU's own network, which answers for anybody
+	n.mu.Unlock()
+	if stranger {
+		return nil
+	}
 	switch binary.BigEndian.Uint16(f[12:]) {
 	case typeARP:
 		return n.takeARP(f[14:])

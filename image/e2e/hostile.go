@@ -80,13 +80,20 @@ func (s *Suite) keyboardAsToken(ctx context.Context, g *Guest) error {
 	return err
 }
 
-// silentUDP are ports that may have somebody who does not answer: DHCP's client.
-var silentUDP = []uint16{68}
-
 // ports scans the running guest from its own network: every TCP port, and the UDP
 // ports that anything known uses.
-func (s *Suite) ports(n *Neighbour) {
+func (s *Suite) ports(ctx context.Context, g *Guest, n *Neighbour) {
 	s.report.Title("The guest's ports, scanned from its own network")
+	// QEMU's own network would open connections for the neighbour's frames.
+	if err := g.QMP.Do(qmpLimit, "set_link", map[string]any{"name": "n0", "up": false}, nil); err != nil {
+		s.report.Check("ports", err)
+		return
+	}
+	defer func() {
+		if err := g.QMP.Do(qmpLimit, "set_link", map[string]any{"name": "n0", "up": true}, nil); err != nil {
+			s.report.Check("ports", err)
+		}
+	}()
 	var every, known []uint16
 	for p := 1; p <= 65535; p++ {
 		every = append(every, uint16(p))
@@ -99,7 +106,7 @@ func (s *Suite) ports(n *Neighbour) {
 	switch {
 	case err != nil:
 	case len(open) > 0:
-		err = fmt.Errorf("open: %v", open)
+		err = fmt.Errorf("%d open, the first %v", len(open), open[:min(10, len(open))])
 	case len(silent) > 0:
 		err = fmt.Errorf("%d ports did not answer at all, the first %d", len(silent), silent[0])
 	}
@@ -108,16 +115,12 @@ func (s *Suite) ports(n *Neighbour) {
 	switch {
 	case err != nil:
 	case len(open) > 0:
-		err = fmt.Errorf("answers: %v", open)
-	default:
-		for _, p := range silent {
-			if !has(fmt.Sprint(silentUDP), fmt.Sprint(p)) {
-				err = fmt.Errorf("silent, so perhaps open: %v, want only %v", silent, silentUDP)
-			}
-		}
+		err = fmt.Errorf("%d answer, the first %v", len(open), open[:min(10, len(open))])
+	case len(silent) > 0:
+		err = fmt.Errorf("%d silent, so perhaps open, the first %v", len(silent), silent[:min(10, len(silent))])
 	}
-	s.report.Check(fmt.Sprintf("no UDP port answers (%d refused, silent: %v)", len(known)-len(open)-len(silent), silent), err)
-	s.report.Figure("ports_scanned", "%d TCP, %d UDP, open 0 or as failed above, %.0f s", len(every), len(known), time.Since(start).Seconds())
+	s.report.Check(fmt.Sprintf("no UDP port answers (%d refused)", len(known)-len(open)-len(silent)), err)
+	s.report.Figure("ports_scanned", "%d TCP, %d UDP, in %.0f s", len(every), len(known), time.Since(start).Seconds())
 }
 
 // withoutPerm starts the image on a disk whose /perm has no file system.

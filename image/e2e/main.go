@@ -205,7 +205,7 @@ func (s *Suite) kiosk(ctx context.Context, bare time.Duration, booted func()) er
 	if s.wants("ports") {
 		n, err := peer()
 		if err == nil {
-			s.ports(n)
+			s.ports(ctx, g, n)
 			n.Close()
 		} else {
 			s.report.Check("ports", err)
