@@ -68,7 +68,7 @@ func withCluster(run func() int) (int, error) {
 	if admin, err = jetstream.New(conn); err != nil {
 		return 1, err
 	}
-	if err := fleet.Provision(ctx, admin, fleettest.Nodes); err != nil {
+	if err := cluster.Provision(ctx, admin, fleettest.Nodes); err != nil {
 		return 1, err
 	}
 	return run(), nil

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -16,6 +17,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"mohr.internal/appliance/fleet"
 )
 
 // Nodes is the size of a cluster: the smallest that survives the loss of one.
@@ -138,6 +142,22 @@ func (c *Cluster) ready() bool {
 	return leader
 }
 
+// Provision makes stream and bucket. On a busy machine a node
+// that has just been started may count as away for a while.
+func (c *Cluster) Provision(ctx context.Context, js jetstream.JetStream, replicas int) error {
+	for {
+		err := fleet.Provision(ctx, js, replicas)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // StreamLeader is the node that leads a stream, or -1.
 func (c *Cluster) StreamLeader(stream string) int {
 	for i, n := range c.nodes {
@@ -175,17 +195,23 @@ func (c *Cluster) Stop() {
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// freePorts asks the kernel for ports that nobody uses now. The routes of a cluster
-// must be known before its first node starts.
+// freePorts looks for ports that nobody uses now, below those that the kernel gives to
+// outgoing connections and to listeners on port 0: nobody takes them meanwhile, nor
+// while a node is away. The routes of a cluster must be known before its first node
+// starts.
 func freePorts(n int) ([]int, error) {
 	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for try := 0; len(ports) < n; try++ {
+		port := 10_000 + rand.IntN(20_000)
+		l, err := net.Listen("tcp", address(port))
 		if err != nil {
+			if try < 1000 {
+				continue
+			}
 			return nil, fmt.Errorf("fleettest: %w", err)
 		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
 	return ports, nil
 }

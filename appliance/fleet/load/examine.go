@@ -16,7 +16,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"mohr.internal/appliance/fleet"
 	"mohr.internal/appliance/fleet/fleettest"
 )
 
@@ -72,7 +71,7 @@ func examine(ctx context.Context, p plan) error {
 	if err != nil {
 		return err
 	}
-	if err := fleet.Provision(ctx, js, fleettest.Nodes); err != nil {
+	if err := cluster.Provision(ctx, js, fleettest.Nodes); err != nil {
 		return err
 	}
 	var servers []string

@@ -37,7 +37,7 @@ func startCentre(t *testing.T) (*fleettest.Cluster, jetstream.JetStream) {
 	conn := must[*nats.Conn](t)(nats.Connect(strings.Join(cluster.URLs(), ","), nats.MaxReconnects(-1)))
 	t.Cleanup(conn.Close)
 	admin := must[jetstream.JetStream](t)(jetstream.New(conn))
-	if err := fleet.Provision(ctx, admin, 1); err != nil { // a replica may lag, and the tests look at once
+	if err := cluster.Provision(ctx, admin, 1); err != nil { // a replica may lag, and the tests look at once
 		t.Fatal(err)
 	}
 	return cluster, admin
@@ -239,6 +239,64 @@ func TestRolledBackCard(t *testing.T) {
 	if r := c.audit(); !slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Rule == audit.NoteFork }) {
 		t.Errorf("the audit says nothing of the alarm: %v", r.Findings)
 	}
+}
+
+// clone is another box with a copy of the card as it is now.
+func (c *counter) clone() *counter {
+	c.t.Helper()
+	other := newCounter(c.t, c.w, c.config.Kiosk.ID)
+	other.keys, other.config.Keys = c.keys, c.config.Keys
+	other.config.Journal.Dir = c.config.Journal.Dir + ".clone"
+	if err := os.CopyFS(other.config.Journal.Dir, os.DirFS(c.config.Journal.Dir)); err != nil {
+		c.t.Fatal(err)
+	}
+	return other
+}
+
+// Of a card and its copy one goes on and the other raises the alarm, which cannot be
+// cleared while the first is at work.
+func TestClonedCard(t *testing.T) {
+	centre, _ := startCentre(t)
+	w := newWorld(t, centre, cmptest.CAOptions{})
+	c := newCounter(t, w, "kiosk-"+random())
+	c.on()
+	c.connect()
+	c.acknowledged()
+	c.off()
+	other := c.clone()
+	c.on()
+	c.connect()
+	citizen := w.stick(t, kiosk.RoleCitizen, "first")
+	c.walk(citizen, "token")
+	c.acknowledged()
+	other.on()
+	other.connect()
+	other.at("fork")
+	c.walk(citizen, "document") // meanwhile
+	c.acknowledged()
+	other.walk(nil, "refused", "fork-clear")
+	if s := other.at("refused"); !strings.Contains(s.Text(), kiosk.RuleFleetClone) {
+		t.Errorf("refused:\n%s", s.Text())
+	}
+	c.walk(citizen, "accepted") // which never saw anything
+	c.acknowledged()
+	if _, forked := c.kiosk.Ledger.Fork(); forked {
+		t.Error("alarm at the first, too")
+	}
+	c.off()
+	other.walk(nil, "refused", "fork-clear") // it has grown since the last try
+	if s := other.at("refused"); !strings.Contains(s.Text(), kiosk.RuleFleetClone) {
+		t.Errorf("refused:\n%s", s.Text())
+	}
+	other.press("ok")
+	other.walk(nil, "fork-clear")
+	other.press("ok")
+	other.at("idle")
+	other.pull(other.officer)
+	other.acted = -1
+	other.walk(w.stick(t, kiosk.RoleCitizen, "second"), "accepted")
+	other.acknowledged()
+	other.audit()
 }
 
 // audit turns the kiosk off and examines its journal as an auditor would.
