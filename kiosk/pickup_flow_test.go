@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mohr.internal/display"
 	"mohr.internal/kiosk/cmp"
 	"mohr.internal/kiosk/cmp/cmptest"
 	"mohr.internal/kiosk/profile"
@@ -442,6 +443,46 @@ func TestPickUpUnknown(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The journal fails at any append of a pick-up, with and without the record on disk:
+// nothing is lost and nothing made twice.
+func TestPickUpJournalFails(t *testing.T) {
+	t.Parallel()
+	o := options{ca: cmptest.CAOptions{WithholdImplicitConfirm: true}}
+	for n := 1; n <= 6; n++ { // Issued, pin-try, pin-result, load-intent, confirm, Loaded
+		for _, persists := range []bool{false, true} {
+			t.Run(fmt.Sprint(n, persists), func(t *testing.T) {
+				counterTest(t, o, func(c *counter) {
+					r := &rack{}
+					c.renewAway(r)
+					c.moveTo(nil, r)
+					c.journal.fail(n, persists)
+					c.walkWith(func(display.Screen) bool {
+						if c.ran() {
+							c.glass.mark("stop")
+						}
+						return c.ran()
+					}, "stop")
+					c.glass.unmark()
+					c.outOfService()
+					if got := c.citizen.PINTries(); got >= c.entries[c.citizen]-1 && got <= c.entries[c.citizen] {
+						c.entries[c.citizen] = got // a try that could not be journaled was not made
+					}
+					c.restart()
+					if all := c.kiosk.Ledger.All(func(n Renewal) bool { return n.State == Loaded }); len(all) == 0 {
+						c.walk("accepted")
+					}
+					c.sync()
+					c.state(Loaded)
+					if issued := c.ca.Issued(); len(issued) != 1 || issued[0].Confirmation != cmptest.Accepted || c.renewals() != 1 {
+						t.Errorf("CA: %+v; %d renewals", issued, c.renewals())
+					}
+					c.unharmed(2)
+				})
+			})
+		}
 	}
 }
 
