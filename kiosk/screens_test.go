@@ -37,8 +37,8 @@ func longHolder() holder {
 
 var longEnd = LogEnd{Journal: [8]byte{0xff, 0xff, 0xff, 0xff}, Seq: 1<<64 - 1, Hash: [32]byte{0xff, 0xff, 0xff, 0xff}}
 
-// receiptText is as long as the longest receipt.
-var receiptText = "KR1:" + strings.Repeat("6BF$A7", 48)
+// receiptText is as long as the longest receipt there will be (package receipt).
+var receiptText = "KR1:" + strings.Repeat("6BF$A7", 49)[:293]
 
 // pages are all pages of the ceremony with the longest texts that they can meet, by
 // a name of their own.
