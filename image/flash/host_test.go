@@ -128,7 +128,7 @@ func TestRefusals(t *testing.T) {
 		{"read-only unknown", "/dev/sdb", func(m *machine) { m.disk(usb+"sdb", "8:16", sd32, 0, "ro=") }, false, "FLASH-READ-ONLY", ""},
 		{"too small", "/dev/sdb", func(m *machine) { m.disk(usb+"sdb", "8:16", 2*gib/512-1, 0) }, false, "FLASH-SMALL", "take a card of 2.1 GB or more"},
 		{"just large enough", "/dev/sdb", func(m *machine) { m.disk(usb+"sdb", "8:16", 2*gib/512, 0) }, false, "", ""},
-		{"empty reader", "/dev/sdb", func(m *machine) { m.disk(usb+"sdb", "8:16", 0, 0) }, false, "FLASH-SMALL", ""},
+		{"empty reader", "/dev/sdb", func(m *machine) { m.disk(usb+"sdb", "8:16", 0, 0) }, false, "FLASH-NO-CARD", ""},
 		{"card of 256 GB", "/dev/sdb", func(m *machine) { m.disk(usb+"sdb", "8:16", 500118192, 0) }, false, "", ""},
 		{"largest", "/dev/sdb", func(m *machine) { m.disk(usb+"sdb", "8:16", largest/512, 0) }, false, "", ""},
 		{"too large", "/dev/sdb", func(m *machine) { m.disk(usb+"sdb", "8:16", largest/512+1, 0) }, false, "FLASH-LARGE", "-large"},

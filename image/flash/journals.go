@@ -45,7 +45,8 @@ func (a *app) places(d disk, r io.ReaderAt, size int64) []span {
 // remains are journals found in raw bytes.
 type remains struct {
 	journals   []journal.Remains
-	unreadable int64
+	ruins      int   // what begins like a record and is none
+	unreadable int64 // bytes
 }
 
 // search reads the spans from end to end.
@@ -63,6 +64,7 @@ func search(ctx context.Context, r io.ReaderAt, spans []span, p *progress) (rema
 			return remains{}, err
 		}
 		out.journals = append(out.journals, report.Journals...)
+		out.ruins += report.RuinCount
 		out.unreadable += report.Unreadable
 	}
 	return out, nil
@@ -88,14 +90,20 @@ func (w *watched) ReadAt(b []byte, off int64) (int, error) {
 	return n, err
 }
 
-// ids is what has to be typed to lose what was found; "" if nothing was.
+// ids is what has to be typed to lose what was found; "" if there is nothing to lose:
+// a journal without a record is one that no kiosk has ever used.
 func (m remains) ids() string {
 	var all []string
 	for _, j := range m.journals {
-		all = append(all, fmt.Sprintf("%x", j.ID))
+		if j.Records > 0 {
+			all = append(all, fmt.Sprintf("%x", j.ID))
+		}
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
+	if m.ruins > 0 {
+		all = append(all, "damaged")
+	}
 	if m.unreadable > 0 {
 		all = append(all, "unreadable")
 	}
@@ -106,6 +114,9 @@ func (m remains) text() string {
 	var all []string
 	for _, j := range m.journals {
 		all = append(all, fmt.Sprintf("journal %x with %d records", j.ID, j.Records))
+	}
+	if m.ruins > 0 {
+		all = append(all, fmt.Sprintf("%d damaged records", m.ruins))
 	}
 	if m.unreadable > 0 {
 		all = append(all, fmt.Sprintf("%d bytes that cannot be read and may be of a journal", m.unreadable))

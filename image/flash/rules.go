@@ -38,7 +38,9 @@ func refusals(d disk, u use, size int64, large bool) []refusal {
 	if d.ReadOnly {
 		no("FLASH-READ-ONLY", "move the lock on the side of the card or its adapter; a card that stays read-only is worn out", "%s is read-only", d.Node())
 	}
-	if d.Bytes < size {
+	if d.Bytes == 0 {
+		no("FLASH-NO-CARD", "put a card into the reader", "%s has no card in it", d.Node())
+	} else if d.Bytes < size {
 		no("FLASH-SMALL", fmt.Sprintf("take a card of %s or more", bytesText(size)), "%s has %s, the image %s", d.Node(), bytesText(d.Bytes), bytesText(size))
 	}
 	if d.Bytes > largest && !large {
