@@ -22,12 +22,22 @@
 // image/gokrazy/init calls gokrazy.Boot and keeps the programs running by itself. The
 // code that listens is never called, so there is no moment before it is closed, no
 // switch to turn it on, and if our init should fail the kernel panics and nothing
-// serves. There is no password in the image either, so that none can leak or be the
-// same on two kiosks. /perm is remounted without programs, devices and set-uid files.
+// serves. NoPassword is set besides: there is no password in the image that could leak
+// or be the same on two kiosks. /perm is remounted without programs, devices and
+// set-uid files, and the console takes no keys.
 //
 // A service person updates a kiosk by writing a new card; /perm is on the same card, so
 // undelivered requests have to be carried over first (mohrctl export). Signed updates
 // are not there yet.
+//
+// # What else to know
+//
+// Beside NAME.img the build leaves bare-NAME.img: plain gokrazy on the same kernel with
+// a program that says hello. Sizes and boot times are given beside it.
+//
+// All images have the same partition ids, which gokrazy derives from the host name: two
+// cards in one machine get in each other's way. An image with a site in it holds that
+// station's keys; its file is readable for its owner only.
 //
 // # Not proven
 //

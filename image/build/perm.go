@@ -30,6 +30,9 @@ func (b *builder) perm(ctx context.Context, img string) (string, error) {
 			return "", fmt.Errorf("-site: %w", err)
 		}
 		what = fmt.Sprintf("mohr with %d files", n)
+		if err := os.Chmod(img, 0o600); err != nil { // it is about to hold keys
+			return "", err
+		}
 	}
 	_, err = command(ctx, b.dir, nil, "/sbin/mkfs.ext4", "-q", "-F", "-L", "perm", "-b", "4096", "-O", "^metadata_csum",
 		"-E", fmt.Sprintf("offset=%d,root_owner=0:0", image.PermOffset), "-d", dir, img, fmt.Sprintf("%dk", b.inst.PermBytes()/1024))

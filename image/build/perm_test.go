@@ -73,8 +73,8 @@ func TestPerm(t *testing.T) {
 	if what, err := b.perm(t.Context(), img); err != nil || what != "mohr with 1 files" {
 		t.Fatalf("%q, %v", what, err)
 	}
-	if st, err := os.Stat(img); err != nil || st.Size() != inst.Bytes {
-		t.Fatalf("the image is now %d bytes, %v", st.Size(), err)
+	if st, err := os.Stat(img); err != nil || st.Size() != inst.Bytes || st.Mode() != 0o600 {
+		t.Fatalf("the image with keys in it is now %v, %v", st, err)
 	}
 	at := img + "?offset=1157627904"
 	info, err := command(t.Context(), dir, nil, "/sbin/dumpe2fs", "-h", at)
