@@ -509,6 +509,54 @@ func TestUSB(t *testing.T) {
 }
 
 // Without any USB, as on most desks, tokend says so once and serves the bench.
+// With admit the program closes the bus at its start and switches nothing on that
+// does not fit. This sysfs has no kernel behind it, so that a token does not come
+// up, which is told.
+func TestUSBAdmit(t *testing.T) {
+	d := newDesk(t)
+	tree := usbtest.NewTree(t)
+	tree.Plug("1-2", usb.Device{VID: 0x1209, PID: 0x0001, Interfaces: []usb.Interface{{Class: 0x03, SubClass: 1, Protocol: 1}}})
+	d.config.USB = config.USB{
+		Enabled: true, Sysfs: tree.Root(), Rescan: config.Duration(100 * time.Millisecond), Admit: true,
+		Ports: []config.Port{{Port: "1-1", Role: "citizen"}, {Port: "1-2", Role: "officer"}, {Port: "1-3", Role: "keypad"}},
+	}
+	d.config.Modules = []config.Module{{Model: "ePass2003", Path: softHSM}}
+	d.start()
+	reads := func(name, want string) {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join(tree.Root(), "bus/usb/devices", name))
+		if err != nil || !strings.HasPrefix(string(b), want) {
+			t.Errorf("%s is %q (%v), want %s", name, b, err, want)
+		}
+	}
+	events, reasons := d.watch(), map[string]string{}
+	see := func() {
+		t.Helper()
+		select {
+		case e := <-events:
+			for _, dev := range append(e.Devices, e.Device) {
+				reasons[dev.Port] = dev.Reason
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("no event after %v", reasons)
+		}
+	}
+	for reasons["1-2"] == "" {
+		see()
+	}
+	reads("usb1/authorized_default", "0")
+	reads("usb1/interface_authorized_default", "0")
+	reads("1-2/authorized", "0") // it was on before
+	tree.Plug("1-1", usb.Device{VID: 0x096e, PID: 0x0807, Interfaces: []usb.Interface{{Class: 0x0b}}})
+	for reasons["1-1"] == "" {
+		see()
+	}
+	reads("1-1/authorized", "0")
+	if reasons["1-1"] != tokenlink.RuleNoAnswer || reasons["1-2"] != tokenlink.RuleUnknown {
+		t.Errorf("%v", reasons)
+	}
+}
+
 func TestNoUSB(t *testing.T) {
 	d := newDesk(t)
 	d.config.USB = config.USB{Enabled: true, Sysfs: t.TempDir(), Rescan: config.Duration(100 * time.Millisecond)}
