@@ -284,11 +284,14 @@ func TestClonedCard(t *testing.T) {
 		t.Error("alarm at the first, too")
 	}
 	c.off()
+	other.press("ok")
+	other.at("fork")
 	other.walk(nil, "refused", "fork-clear") // it has grown since the last try
 	if s := other.at("refused"); !strings.Contains(s.Text(), kiosk.RuleFleetClone) {
 		t.Errorf("refused:\n%s", s.Text())
 	}
 	other.press("ok")
+	other.at("fork")
 	other.walk(nil, "fork-clear")
 	other.press("ok")
 	other.at("idle")
