@@ -8,7 +8,7 @@ OUT      := out
 LANG_    ?= fa
 PORT     ?= 8380
 
-.PHONY: help demo run test check unit test-token image build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
+.PHONY: help demo run test check unit test-token image flash build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,16 @@ image: packages ## the appliance's images, into out/image/; SITE=DIR fills /perm
 	go vet -C image/gokrazy ./...
 	go test -C image/gokrazy ./...
 	@for i in $(INSTANCES); do go run ./image/build -instance $$i $(if $(SITE),-site $(SITE)) || exit 1; done
+
+DEV   ?=
+FLAGS ?=
+# The image is built if it is missing, and always for a SITE: each station has its own.
+flash: ## write the image to a memory card: DEV=/dev/sdX [SITE=DIR] [FLAGS=-yes]; without DEV, list the cards
+	@mkdir -p $(BIN) && CGO_ENABLED=0 go build -trimpath -o $(BIN)/flash ./image/flash
+	@if [ -z "$(DEV)" ]; then exec $(BIN)/flash -list; fi; \
+	if [ -n "$(SITE)" ] || [ ! -e $(OUT)/image/rpi.img ]; then $(MAKE) image INSTANCES=rpi || exit 1; fi; \
+	sudo=$$(test $$(id -u) = 0 || echo sudo); \
+	$$sudo $(BIN)/flash -dev $(DEV) -image $(OUT)/image/rpi.img $(FLAGS)
 
 build: packages ## the programs, into bin/
 	@mkdir -p $(BIN)

@@ -15,9 +15,8 @@ import (
 
 // fakeCard is a card in memory with faults.
 type fakeCard struct {
-	mem     []byte
-	written []byte // what is not synced yet lies only here
-	log     []int64
+	mem []byte
+	log []int64
 
 	failWrite, shortWrite, failRead int64 // offset of the chunk; -1: never
 	failSync, failDrop              int   // how many go well before; -1: all
