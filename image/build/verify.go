@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -120,6 +121,18 @@ func (b *builder) verify(ctx context.Context, img string) (string, error) {
 	}
 	if err := b.anonymous(files); err != nil {
 		return "", err
+	}
+	for _, f := range files {
+		if dir := path.Dir(f.Name); dir != "user" && dir != "gokrazy" {
+			continue
+		}
+		static, err := closure.Static(f.Host)
+		if err != nil {
+			return "", err
+		}
+		if want := f.Name != "user/tokend"; static != want {
+			return "", fmt.Errorf("%s is static: %t, want %t", f.Name, static, want)
+		}
 	}
 	return fmt.Sprintf("%d files", len(files)), b.closed(files)
 }

@@ -173,6 +173,20 @@ func read(target Target, src io.ReaderAt) (_ *object, problem string) {
 	return o, ""
 }
 
+// Static tells whether an ELF file runs without a loader and without libraries.
+func Static(host string) (bool, error) {
+	f, err := elf.Open(host)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	o, err := inspect(f)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", host, err)
+	}
+	return o.interp == "" && len(o.needed) == 0, nil
+}
+
 func inspect(f *elf.File) (*object, error) {
 	o := &object{wants: map[string][]string{}, has: map[string]bool{}}
 	for _, p := range f.Progs {

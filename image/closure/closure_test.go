@@ -99,6 +99,20 @@ func TestCutFile(t *testing.T) {
 	}
 }
 
+func TestStatic(t *testing.T) {
+	dir := t.TempDir()
+	alone := closuretest.Library(t, "amd64", dir, "libalone.so", "int f(void){return 1;}")
+	needs := closuretest.Library(t, "amd64", dir, "libneeds.so", "int f(void); int g(void){return f();}", alone)
+	for host, want := range map[string]bool{alone: true, needs: false} {
+		if got, err := Static(host); got != want || err != nil {
+			t.Errorf("%s: %t, %v, want %t", host, got, err, want)
+		}
+	}
+	if _, err := Static("closure_test.go"); err == nil {
+		t.Error("a text is a program")
+	}
+}
+
 func TestWrongArchitecture(t *testing.T) {
 	arm := closuretest.Library(t, "arm64", t.TempDir(), "libx.so", "int f(void){return 1;}")
 	check(t, targets["amd64"], []File{{Name: "usr/lib/mohr/libx.so", Host: arm}}, nil,
