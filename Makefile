@@ -45,13 +45,15 @@ image: packages ## the appliance's images, into out/image/; SITE=DIR fills /perm
 	go test -C image/gokrazy ./...
 	@for i in $(INSTANCES); do go run ./image/build -instance $$i $(if $(SITE),-site $(SITE)) || exit 1; done
 
-DEV   ?=
-FLAGS ?=
+# Of the command line only, never of the environment.
+DEV   :=
+FLAGS :=
 # The image is built if it is missing, and always for a SITE: each station has its own.
+# (Each on a line of its own: make -n runs a line that has $(MAKE) in it.)
 flash: ## write the image to a memory card: DEV=/dev/sdX [SITE=DIR] [FLAGS=-yes]; without DEV, list the cards
 	@mkdir -p $(BIN) && CGO_ENABLED=0 go build -trimpath -o $(BIN)/flash ./image/flash
+	@if [ -n "$(DEV)" ] && { [ -n "$(SITE)" ] || [ ! -e $(OUT)/image/rpi.img ]; }; then $(MAKE) image INSTANCES=rpi; fi
 	@if [ -z "$(DEV)" ]; then exec $(BIN)/flash -list; fi; \
-	if [ -n "$(SITE)" ] || [ ! -e $(OUT)/image/rpi.img ]; then $(MAKE) image INSTANCES=rpi || exit 1; fi; \
 	sudo=$$(test $$(id -u) = 0 || echo sudo); \
 	$$sudo $(BIN)/flash -dev $(DEV) -image $(OUT)/image/rpi.img $(FLAGS)
 
