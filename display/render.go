@@ -30,14 +30,21 @@ var ErrFit = errFit
 // Render draws s for a panel of the given size, at least 480x320. It is safe for
 // concurrent use. An error names the screen; there is no Frame with it.
 func Render(s Screen, size image.Point) (*Frame, error) {
-	f, err := render(s, size)
+	return RenderOn(s, size, nil)
+}
+
+// RenderOn is Render on a picture that is not needed any more, which saves the memory
+// of another one: 8 MB on a large panel. old may be nil or of another size; its pixels
+// are lost also where there is an error.
+func RenderOn(s Screen, size image.Point, old *image.RGBA) (*Frame, error) {
+	f, err := render(s, size, old)
 	if err != nil {
 		return nil, fmt.Errorf("display: screen %q in %q at %dx%d: %w", s.ID, s.Lang, size.X, size.Y, err)
 	}
 	return f, nil
 }
 
-func render(s Screen, size image.Point) (*Frame, error) {
+func render(s Screen, size image.Point, img *image.RGBA) (*Frame, error) {
 	if size.X < minWidth || size.Y < minHeight || size.X > maxSide || size.Y > maxSide {
 		return nil, fmt.Errorf("panel is not between %dx%d and %dx%d", minWidth, minHeight, maxSide, maxSide)
 	}
@@ -48,7 +55,10 @@ func render(s Screen, size image.Point) (*Frame, error) {
 	eng.mu.Lock()
 	defer eng.mu.Unlock()
 
-	c := &canvas{img: image.NewRGBA(image.Rectangle{Max: size}), eng: eng, lang: s.Lang, rtl: s.RTL}
+	if img == nil || img.Rect != (image.Rectangle{Max: size}) {
+		img = image.NewRGBA(image.Rectangle{Max: size})
+	}
+	c := &canvas{img: img, eng: eng, lang: s.Lang, rtl: s.RTL}
 	c.rect(c.img.Rect, paper)
 	l := newLayout(c, &s, size)
 	if err := l.draw(); err != nil {

@@ -349,3 +349,27 @@ func BenchmarkQR(b *testing.B) {
 		}
 	}
 }
+
+// A picture drawn on an old one is the same picture.
+func TestRenderOn(t *testing.T) {
+	var old *image.RGBA
+	for i, p := range family {
+		for _, size := range []image.Point{small, small, {X: 1280, Y: 800}} {
+			want, err := Render(p.in("fa"), size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := RenderOn(p.in("fa"), size, old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.Image.Pix, want.Image.Pix) || got.Image.Rect != want.Image.Rect {
+				t.Errorf("%s at %v: another picture", p.fa.ID, size)
+			}
+			if i > 0 && old.Rect == got.Image.Rect && old != got.Image {
+				t.Error("the old picture was not used")
+			}
+			old = got.Image
+		}
+	}
+}

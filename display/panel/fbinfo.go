@@ -19,10 +19,10 @@ const (
 	fbVisualDirectColor = 4
 )
 
-// Bounds of what is taken from a driver; the upper ones are an 8K screen's.
+// Bounds of what is taken from a driver: what package display can draw.
 const (
-	minFBWidth, minFBHeight = 320, 240
-	maxFBWidth, maxFBHeight = 7680, 4320
+	minFBWidth, minFBHeight = 480, 320
+	maxFBWidth, maxFBHeight = 4096, 4096
 	maxFBLine               = 1 << 17
 	maxFBLines              = 1 << 15
 )

@@ -53,9 +53,9 @@ type Framebuffer struct {
 	mu     sync.Mutex
 	dev    fbDevice // nil while it is away
 	geo    geometry
-	latest *image.RGBA // what is to be seen; nil before the first
-	shown  *image.RGBA // what is on the glass; nil when unknown
-	row    []byte
+	latest *image.RGBA        // what is to be seen; nil before the first
+	shown  *image.RGBA        // what is on the glass; nil when unknown
+	row    []byte             // scratch
 	keypad context.CancelFunc // ends listening; nil when nothing is listened to
 }
 
@@ -137,8 +137,7 @@ func (p *Framebuffer) adopt(g geometry) {
 	}
 }
 
-// Show puts a frame on the glass. The picture is kept, and must not be written to
-// any more.
+// Show puts a frame on the glass. The picture is kept until the next one.
 func (p *Framebuffer) Show(s display.Screen, f *display.Frame) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -183,12 +182,25 @@ func (p *Framebuffer) paint() {
 	p.shown = p.latest
 }
 
-// write converts and writes the rows of a rectangle of the latest picture.
+// fbChunk is about how many bytes are written at a time, where rows touch.
+const fbChunk = 64 << 10
+
+// write converts and writes the rows of a rectangle of the latest picture: several at
+// a time where the rectangle is wide and lines lie close together in memory.
 func (p *Framebuffer) write(r image.Rectangle) error {
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		i := p.latest.PixOffset(r.Min.X, y)
-		p.row = p.geo.appendPixels(p.row[:0], p.latest.Pix[i:i+r.Dx()*4])
-		if _, err := p.dev.WriteAt(p.row, p.geo.at(r.Min.X, y)); err != nil {
+	rows := 1
+	if whole := p.latest.Rect; p.geo.line == whole.Dx()*p.geo.pixel && r.Dx() > whole.Dx()/2 {
+		r.Min.X, r.Max.X = whole.Min.X, whole.Max.X
+		rows = max(1, fbChunk/p.geo.line)
+	}
+	for y := r.Min.Y; y < r.Max.Y; {
+		at := p.geo.at(r.Min.X, y)
+		p.row = p.row[:0]
+		for end := min(y+rows, r.Max.Y); y < end; y++ {
+			i := p.latest.PixOffset(r.Min.X, y)
+			p.row = p.geo.appendPixels(p.row, p.latest.Pix[i:i+r.Dx()*4])
+		}
+		if _, err := p.dev.WriteAt(p.row, at); err != nil {
 			return err
 		}
 	}

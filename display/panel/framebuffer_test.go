@@ -98,7 +98,7 @@ var drivers = []driver{
 	{"vc4 at 1080p", 1920, 1080, 1920, 1080, 0, 0, 7680, 32, channel{16, 8}, channel{8, 8}, channel{0, 8}, channel{}},
 	{"padded lines, 1366 wide", 1366, 768, 1400, 800, 7, 9, 5888, 32, channel{24, 8}, channel{16, 8}, channel{8, 8}, channel{}},
 	{"555 with alpha, padded", 640, 480, 640, 480, 0, 0, 1290, 16, channel{10, 5}, channel{5, 5}, channel{0, 5}, channel{15, 1}},
-	{"565, blue first", 320, 240, 320, 480, 0, 240, 640, 16, channel{0, 5}, channel{5, 6}, channel{11, 5}, channel{}},
+	{"565, blue first", 480, 320, 480, 640, 0, 320, 960, 16, channel{0, 5}, channel{5, 6}, channel{11, 5}, channel{}},
 }
 
 func (d driver) device() *fakeFB {
@@ -192,6 +192,9 @@ func TestFramebufferLayouts(t *testing.T) {
 			if err := p.Show(display.Screen{}, &display.Frame{Image: again}); err != nil {
 				t.Fatal(err)
 			}
+			if got, _ := d.pixel(f, 103, 52); got.B != 3&(0xff<<(8-d.blue.length)) {
+				t.Errorf("changed to %v", got)
+			}
 			if want := 4 * 3 * d.bits / 8; f.written != want {
 				t.Errorf("%d bytes written for a change of 4x3 pixels, want %d", f.written, want)
 			}
@@ -204,9 +207,9 @@ func TestFramebufferHostile(t *testing.T) {
 	const all = 1<<32 - 1
 	for name, spoil := range map[string]func(f *fakeFB){
 		"0x0":                func(f *fakeFB) { f.word(0, 0).word(1, 0) },
-		"319x600":            func(f *fakeFB) { f.word(0, 319) },
-		"800x239":            func(f *fakeFB) { f.word(1, 239) },
-		"7681x600":           func(f *fakeFB) { f.word(0, 7681) },
+		"479x600":            func(f *fakeFB) { f.word(0, 479) },
+		"800x319":            func(f *fakeFB) { f.word(1, 319) },
+		"4097x600":           func(f *fakeFB) { f.word(0, 4097) },
 		"800x4294967295":     func(f *fakeFB) { f.word(1, all) },
 		"offset":             func(f *fakeFB) { f.word(4, all) },
 		"offset 0,":          func(f *fakeFB) { f.word(5, all) },

@@ -10,7 +10,8 @@ import (
 // Panel is one display with what belongs to it for input.
 type Panel interface {
 	// Show puts a frame on the panel. s is what f was drawn from; a panel that
-	// has no use for it ignores it. Show returns at once or after a bounded time,
+	// has no use for it ignores it. The picture belongs to the panel until another one
+	// was shown without an error. Show returns at once or after a bounded time,
 	// and an error only where the frame can never be shown: wrong size, panel
 	// closed. A panel that is away for now shows the latest frame on its return.
 	Show(s display.Screen, f *display.Frame) error

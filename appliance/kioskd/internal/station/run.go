@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"mohr.internal/appliance/config"
@@ -25,6 +26,9 @@ const (
 	troubleTurn = 4
 	// panelWait is how long to wait before a panel that is not there is tried again.
 	panelWait = time.Second
+	// memoryBase is what the heap may hold beside two pictures before the collector
+	// works harder. It is no hard limit.
+	memoryBase = 14 << 20
 	// console is where the kernel writes on the screen.
 	console = "/dev/tty1"
 )
@@ -46,6 +50,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer p.Close()
+	if o.Perm != nil {
+		size := p.Size()
+		debug.SetMemoryLimit(memoryBase + 2*4*int64(size.X)*int64(size.Y))
+	}
 	last := ""
 	surface := NewSurface(p, o.Log, func(s display.Screen, took time.Duration) {
 		o.Log.Info("screen", "id", s.ID, "lang", s.Lang, "render_us", took.Microseconds())

@@ -25,6 +25,7 @@ type Surface struct {
 	mu     sync.Mutex
 	screen display.Screen
 	frame  *display.Frame
+	spare  *image.RGBA // the picture before: nobody looks at it any more
 	held   *hold
 }
 
@@ -63,15 +64,23 @@ func (s *Surface) Screen() string {
 
 func (s *Surface) draw(screen display.Screen) error {
 	start := time.Now()
-	frame, err := display.Render(screen, s.panel.Size())
+	frame, err := display.RenderOn(screen, s.panel.Size(), s.spare)
+	s.spare = nil
 	if err != nil {
 		return fmt.Errorf("station: %w", err)
 	}
 	if s.drawn != nil {
 		s.drawn(screen, time.Since(start))
 	}
+	before := s.frame
 	s.screen, s.frame = screen, frame
-	return s.panel.Show(screen, frame)
+	if err := s.panel.Show(screen, frame); err != nil {
+		return err
+	}
+	if before != nil {
+		s.spare = before.Image
+	}
+	return nil
 }
 
 func (s *Surface) read() {
