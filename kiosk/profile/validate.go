@@ -28,6 +28,8 @@ func (p *Profile) Validate() error {
 	v.count("recipients", len(p.Recipients), 0, 8)
 	for i, r := range p.Recipients {
 		v.check(at("recipients", i), isRecipient(r), "want an age recipient, age1…")
+		// age seals to one kind at a time; found here, not when a citizen's evidence is sealed.
+		v.check(at("recipients", i), isHybrid(r) == isHybrid(p.Recipients[0]), "want hybrid recipients (age1pq1…) only, or none")
 	}
 	v.ca(p.CA)
 	v.subject(p.Subject)
@@ -229,5 +231,7 @@ func isRecipient(s string) bool {
 	return strings.HasPrefix(s, "age1") && len(s) >= 62 && len(s) <= 4096 &&
 		strings.Trim(s[4:], "023456789acdefghjklmnpqrstuvwxyz1") == ""
 }
+
+func isHybrid(recipient string) bool { return strings.HasPrefix(recipient, "age1pq1") }
 
 func at(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }

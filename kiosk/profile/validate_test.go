@@ -37,6 +37,9 @@ func TestRanges(t *testing.T) {
 		{"names.fa", nil, func(p *Profile) { p.Names["fa"] = "a\tb" }},
 		{"recipients[0]", func(p *Profile) { p.Recipients = []string{"age1" + strings.Repeat("q", 58)} }, func(p *Profile) { p.Recipients = []string{"age1" + strings.Repeat("q", 57)} }},
 		{"recipients[0]", func(p *Profile) { p.Recipients = []string{"age1pq1" + strings.Repeat("q", 1900)} }, func(p *Profile) { p.Recipients = []string{"age1" + strings.Repeat("Q", 58)} }},
+		{"recipients[1]", nil, func(p *Profile) {
+			p.Recipients = []string{"age1" + strings.Repeat("q", 58), "age1pq1" + strings.Repeat("q", 1900)}
+		}},
 		{"recipients[0]", nil, func(p *Profile) { p.Recipients = []string{"ssh-ed25519 " + strings.Repeat("q", 58)} }},
 		{"officers[0].certificate", nil, func(p *Profile) { p.Officers = []Officer{officer(0)} }},
 		{"officers[1].certificate", func(p *Profile) { p.Officers = []Officer{officer(1), officer(2)} }, func(p *Profile) { p.Officers = []Officer{officer(1), officer(1)} }},
