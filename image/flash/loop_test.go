@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,9 +11,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"mohr.internal/appliance/journal"
 	"mohr.internal/appliance/journal/bounds"
+	"mohr.internal/image"
 )
 
 // loop makes a real block device of a file, or skips the test.
@@ -121,12 +124,12 @@ func realImage(t *testing.T, records int) (name, id string) {
 func TestLoop(t *testing.T) {
 	backing := sparse(t, filepath.Join(t.TempDir(), "card"), 32<<20)
 	dev := loop(t, backing)
-	image, id := realImage(t, 5)
+	img, id := realImage(t, 5)
 
 	t.Run("as it is, it cannot be taken out", func(t *testing.T) {
 		out := new(bytes.Buffer)
 		a := app{host: host{sys: "/sys", proc: "/proc", node: node}, layout: small, open: openCard, in: strings.NewReader(filepath.Base(dev) + "\n"), out: out, terminal: true, now: ticking()}
-		if err := a.run(t.Context(), []string{"-dev", dev, "-image", image, "-yes"}); err == nil || !strings.Contains(err.Error(), "FLASH-FIXED") {
+		if err := a.run(t.Context(), []string{"-dev", dev, "-image", img, "-yes"}); err == nil || !strings.Contains(err.Error(), "FLASH-FIXED") {
 			t.Errorf("%v", err)
 		}
 		if err := a.run(t.Context(), []string{"-list"}); err != nil || strings.Contains(out.String(), dev) {
@@ -139,10 +142,10 @@ func TestLoop(t *testing.T) {
 
 	t.Run("written", func(t *testing.T) {
 		a, out := reader(t, dev)
-		if err := a.run(t.Context(), []string{"-dev", dev, "-image", image}); err != nil {
+		if err := a.run(t.Context(), []string{"-dev", dev, "-image", img}); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		want, err := os.ReadFile(image)
+		want, err := os.ReadFile(img)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +159,7 @@ func TestLoop(t *testing.T) {
 
 	t.Run("the journal on it", func(t *testing.T) {
 		a, _ := reader(t, dev)
-		err := a.run(t.Context(), []string{"-dev", dev, "-image", image, "-yes"})
+		err := a.run(t.Context(), []string{"-dev", dev, "-image", img, "-yes"})
 		if err == nil || !strings.Contains(err.Error(), "journal "+id+" with 5 records") || !strings.HasSuffix(err.Error(), "-lose-journal "+id) {
 			t.Fatalf("%v", err)
 		}
@@ -175,12 +178,12 @@ func TestLoop(t *testing.T) {
 		must(t, "mount", dev, point)
 		defer must(t, "umount", point)
 		a, _ := reader(t, dev)
-		if err := a.run(t.Context(), []string{"-dev", dev, "-image", image, "-yes"}); err == nil || !strings.Contains(err.Error(), "FLASH-MOUNTED: in use: "+filepath.Base(dev)+" at "+point) {
+		if err := a.run(t.Context(), []string{"-dev", dev, "-image", img, "-yes"}); err == nil || !strings.Contains(err.Error(), "FLASH-MOUNTED: in use: "+filepath.Base(dev)+" at "+point) {
 			t.Errorf("%v", err)
 		}
 		// A mount that is not to be seen from here is still the kernel's business.
 		a.host.proc = filepath.Join(newMachine(t).root, "proc")
-		if err := a.run(t.Context(), []string{"-dev", dev, "-image", image, "-yes"}); err == nil || !strings.Contains(err.Error(), "FLASH-BUSY") {
+		if err := a.run(t.Context(), []string{"-dev", dev, "-image", img, "-yes"}); err == nil || !strings.Contains(err.Error(), "FLASH-BUSY") {
 			t.Errorf("%v", err)
 		}
 	})
@@ -199,9 +202,9 @@ func TestLoopFails(t *testing.T) {
 	t.Cleanup(func() { must(t, "umount", point) })
 	backing := sparse(t, filepath.Join(point, "card"), 32<<20)
 	dev := loop(t, backing)
-	image, _ := realImage(t, 0)
+	img, _ := realImage(t, 0)
 	a, out := reader(t, dev)
-	err := a.run(t.Context(), []string{"-dev", dev, "-image", image, "-yes"})
+	err := a.run(t.Context(), []string{"-dev", dev, "-image", img, "-yes"})
 	var u *unusable
 	if !errors.As(err, &u) || !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "NOT USABLE") {
 		t.Fatalf("%v\n%s", err, out)
@@ -209,4 +212,28 @@ func TestLoopFails(t *testing.T) {
 	if got, err := os.ReadFile(backing); err != nil || !bytes.Equal(got[:chunk], make([]byte, chunk)) {
 		t.Errorf("it has a partition table: %v", err)
 	}
+}
+
+var product = flag.String("rpi", "", "`FILE` of an image: write this one, too")
+
+// TestProduct writes an image that was really built, at its real size:
+//
+//	go test ./image/flash -run Product -v -rpi $PWD/out/image/rpi.img
+func TestProduct(t *testing.T) {
+	if *product == "" {
+		t.Skip("SKIPPED: wants -rpi FILE and 5 GB")
+	}
+	backing := sparse(t, filepath.Join(t.TempDir(), "card"), 4<<30)
+	dev := loop(t, backing)
+	a, _ := reader(t, dev)
+	a.out, a.terminal, a.now = os.Stdout, false, time.Now
+	a.layout = layout{root: image.RootOffset, perm: image.PermOffset}
+	if err := a.run(t.Context(), []string{"-dev", dev, "-image", *product, "-yes"}); err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(*product)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, "cmp", "-n", fmt.Sprint(st.Size()), *product, backing)
 }
