@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,6 +83,50 @@ func NewBench(ctx context.Context, dir, logFile string, kinds ...desk.Kind) (*Be
 func (b *Bench) Close() {
 	b.server.Close()
 	b.log.Close()
+}
+
+// NewCitizen adds a citizen who has come with a good token of their own.
+func (b *Bench) NewCitizen(n int) (desk.Kind, error) {
+	kind := desk.Kind(fmt.Sprintf("citizen-%d", n))
+	d := &desk.Device{
+		Kind: kind, Role: "citizen", Title: string(kind),
+		Card:   &desk.Card{State: b.Place.Path("tokens", string(kind)+".card"), Label: string(kind), PIN: fmt.Sprintf("%06d", 135790+n)},
+		Person: cmptest.Person{Given: "Test", Family: fmt.Sprintf("Person %d", n), GivenFa: "آزمون", FamilyFa: "نمونه", NationalID: nationalID(n)},
+	}
+	c := card.New(card.Options{Serial: [10]byte{9, byte(n)}})
+	if err := c.Initialise(card.Profile{Label: d.Card.Label, PIN: d.Card.PIN}); err != nil {
+		return "", err
+	}
+	_, err := c.Issue(d.Card.PIN, d.Person.CommonName(), func(spki []byte) ([]byte, error) {
+		key, err := x509.ParsePKIXPublicKey(spki)
+		if err != nil {
+			return nil, err
+		}
+		if d.Certificate, err = b.Place.PKI.Citizen(key, cmptest.CertOptions{Person: d.Person}); err != nil {
+			return nil, err
+		}
+		return d.Certificate.Raw, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	b.Place.Devices = append(b.Place.Devices, d)
+	b.cards[kind] = card.NewToken(c, "", nil)
+	return kind, nil
+}
+
+// nationalID makes a number with a right check digit (weights 10 to 2, modulo 11).
+func nationalID(n int) string {
+	nine := fmt.Sprintf("0499%05d", n)
+	sum := 0
+	for i, d := range nine {
+		sum += int(d-'0') * (10 - i)
+	}
+	check := sum % 11
+	if check >= 2 {
+		check = 11 - check
+	}
+	return nine + strconv.Itoa(check)
 }
 
 // Device is a token of the site.

@@ -46,7 +46,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "out/e2e", "folder for logs, pictures and receipts; emptied first")
 	flag.StringVar(&o.mohrctl, "mohrctl", "bin/mohrctl", "the program that verifies receipts")
 	flag.IntVar(&o.cycles, "cycles", 200, "how often a token is plugged in and pulled")
-	flag.IntVar(&o.renewals, "renewals", 0, "more renewals, online, before the memory is told")
+	flag.IntVar(&o.renewals, "renewals", 8, "so many more citizens renew before the memory is told")
 	flag.StringVar(&o.only, "only", "", "scenarios, with commas: "+strings.Join(scenarios, " "))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -60,7 +60,7 @@ func main() {
 }
 
 // scenarios in the order in which they are played.
-var scenarios = []string{"bare", "hotplug", "keyboard", "online", "ports", "pulled", "offline", "memory", "1970", "wrong", "perm"}
+var scenarios = []string{"bare", "hotplug", "keyboard", "online", "ports", "pulled", "more", "memory", "offline", "1970", "wrong", "perm"}
 
 func (o settings) wants(name string) bool {
 	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
@@ -214,6 +214,9 @@ func (s *Suite) kiosk(ctx context.Context, bare time.Duration, booted func()) er
 	if s.wants("pulled") && s.pulled(ctx, g, desk.Second) != nil {
 		return errCounted
 	}
+	if s.wants("more") && s.more(ctx, g) != nil {
+		return errCounted
+	}
 	if s.wants("memory") {
 		s.memory(ctx, g)
 	}
@@ -280,7 +283,7 @@ func (s *Suite) memory(ctx context.Context, g *Guest) {
 		err := waitFor(ctx, 2*time.Minute, program+" to tell its memory", func() bool { return len(memory(g.Console.Lines(0), program)) > before })
 		rss := memory(g.Console.Lines(0), program)
 		if err == nil {
-			s.report.Figure("rss_"+program+"_kib", "%d at the start, %d after %d ceremonies", rss[0], rss[len(rss)-1], len(g.named))
+			s.report.Figure("rss_"+program+"_kib", "%d at first, %d after %d renewals", rss[0], rss[len(rss)-1], len(g.bench.CA.Issued()))
 		}
 		s.report.Check(program+" tells its memory", err)
 	}

@@ -34,6 +34,25 @@ func (s *Suite) online(ctx context.Context, g *Guest) error {
 	return s.report.Check("tokens out, the first screen is back", g.leave(ctx))
 }
 
+// more carries further citizens through a renewal, one after the other.
+func (s *Suite) more(ctx context.Context, g *Guest) error {
+	s.report.Title("%d more citizens, one after the other", s.renewals)
+	issued := len(g.bench.CA.Issued())
+	for n := range s.renewals {
+		kind, err := g.bench.NewCitizen(n + 1)
+		if err == nil {
+			err = s.renew(ctx, g, kind, "accepted")
+		}
+		if err == nil {
+			err = g.leave(ctx)
+		}
+		if err != nil {
+			return s.report.Check(fmt.Sprintf("citizen %d renews", n+1), err)
+		}
+	}
+	return s.report.Check(fmt.Sprintf("%d more citizens renew, and the CA issues as many certificates", s.renewals), g.bench.issued(issued+s.renewals))
+}
+
 // offline stores a request without a network, cuts the power while the receipt is
 // shown, delivers after the next start, and loads the certificate when the citizen
 // comes back.
