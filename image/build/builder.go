@@ -73,10 +73,14 @@ func (b *builder) packages(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d packages, %d fetched", len(list), n), err
 }
 
+// sharing makes all that is compiled compile the same way, so that the standard
+// library is compiled once per architecture. gok sets CGO_ENABLED for packages.
+var sharing = []string{"GOFLAGS=-trimpath -buildvcs=false", "CGO_ENABLED=0"}
+
 // packer builds the pinned gok. Its module is apart from the product's.
 func (b *builder) packer(ctx context.Context) (string, error) {
 	before := fileTime(b.gok)
-	_, err := command(ctx, filepath.Join(b.repo, "image", "gok"), nil, "go", "build", "-o", b.gok, "github.com/gokrazy/tools/cmd/gok")
+	_, err := command(ctx, filepath.Join(b.repo, "image", "gok"), sharing, "go", "build", "-o", b.gok, "github.com/gokrazy/tools/cmd/gok")
 	if before.IsZero() {
 		b.cold = true
 	}
@@ -119,7 +123,7 @@ func (b *builder) runGok(ctx context.Context, name string, config []byte, args .
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644); err != nil {
 		return err
 	}
-	out, err := command(ctx, b.dir, []string{"GOFLAGS="}, b.gok, append([]string{"--parent_dir", b.dir, "-i", name, "overwrite"}, args...)...)
+	out, err := command(ctx, b.dir, sharing[:1], b.gok, append([]string{"--parent_dir", b.dir, "-i", name, "overwrite"}, args...)...)
 	if logErr := os.WriteFile(filepath.Join(dir, "gok.log"), []byte(out), 0o600); err == nil {
 		err = logErr
 	}
