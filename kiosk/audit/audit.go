@@ -210,9 +210,13 @@ func (a *Auditor) Report() Report { return a.report }
 // to each other and to the renewal.
 func (a *Auditor) request(n *renewal, r kiosk.Record, find func(rule, format string, args ...any)) {
 	a.report.Requests++
-	at := time.Unix(r.Time, 0)
-	if m, err := cmp.Parse(r.Request); n.elsewhere && err == nil {
-		at = m.Time() // it was stored elsewhere, and weeks ago
+	officers := cmp.Officers{Anchors: a.options.Anchors, Intermediates: a.options.Intermediates, Allow: a.options.Officer}
+	at := stampOf(r)
+	if m, err := cmp.Parse(r.Request); n.elsewhere && err == nil { // it was stored elsewhere, and weeks ago
+		there := officers
+		there.AnyTime = true
+		s, _, err := cmp.VerifyAttestation(m.Attestation(), there, m.Time())
+		at = stamp{m.Time(), err != nil || s.ClockQuality != kiosk.ClockUnproven}
 	}
 	sum := sha256.Sum256(r.Request)
 	if n.request != nil && *n.request != sum {
@@ -233,14 +237,12 @@ func (a *Auditor) request(n *renewal, r kiosk.Record, find func(rule, format str
 	if n.ends != 0 && n.ends != old.NotAfter.Unix() { // the latest time for syncing goes by it
 		find(RuleRequest, "old certificate ends %s, journaled %s", utc(old.NotAfter), utc(time.Unix(n.ends, 0)))
 	}
-	if err := a.chain(old, within(old, at, r)); err != nil {
+	if err := a.chain(old, at); err != nil {
 		find(RuleRequest, "old certificate: %v", err)
 	}
 	a.report.Attestations++
-	officers := cmp.Officers{
-		Anchors: a.options.Anchors, Intermediates: a.options.Intermediates, Allow: a.options.Officer, AnyTime: r.Clock == kiosk.ClockUnproven,
-	}
-	s, _, err := cmp.VerifyAttestation(nested.Attestation(), officers, at)
+	officers.AnyTime = !at.known
+	s, _, err := cmp.VerifyAttestation(nested.Attestation(), officers, at.time)
 	if err == nil {
 		err = s.CheckRequest(inner)
 	}
@@ -256,7 +258,7 @@ func (a *Auditor) request(n *renewal, r kiosk.Record, find func(rule, format str
 func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // open takes the layers of a stored request apart and verifies the kiosk's.
-func (a *Auditor) open(r kiosk.Record, at time.Time) (nested, inner *cmp.Message, err error) {
+func (a *Auditor) open(r kiosk.Record, at stamp) (nested, inner *cmp.Message, err error) {
 	if nested, err = cmp.Parse(r.Request); err != nil {
 		return nil, nil, err
 	}
@@ -267,7 +269,7 @@ func (a *Auditor) open(r kiosk.Record, at time.Time) (nested, inner *cmp.Message
 	if err != nil {
 		return nil, nil, err
 	}
-	err = errors.Join(nested.VerifyProtection(ra), cmp.RASigner(ra), a.chain(ra, within(ra, at, r)))
+	err = errors.Join(nested.VerifyProtection(ra), cmp.RASigner(ra), a.chain(ra, at))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -275,23 +277,28 @@ func (a *Auditor) open(r kiosk.Record, at time.Time) (nested, inner *cmp.Message
 	return nested, inner, err
 }
 
-// within is the time to judge a certificate of a record by: on a clock that nobody
-// had proven, no date is judged.
-func within(cert *x509.Certificate, at time.Time, r kiosk.Record) time.Time {
-	if r.Clock == kiosk.ClockUnproven {
-		return cert.NotBefore
-	}
-	return at
+// stamp is a time and whether it is known well enough to judge dates by it.
+type stamp struct {
+	time  time.Time
+	known bool
 }
 
-// chain verifies a certificate up to the anchors, at the time of the record.
-func (a *Auditor) chain(cert *x509.Certificate, at time.Time) error {
+func stampOf(r kiosk.Record) stamp {
+	return stamp{time.Unix(r.Time, 0), r.Clock != kiosk.ClockUnproven}
+}
+
+// chain verifies a certificate up to the anchors, at the time of a record, or
+// on its own first day where that time is not known.
+func (a *Auditor) chain(cert *x509.Certificate, at stamp) error {
 	between := x509.NewCertPool()
 	for _, c := range a.options.Intermediates {
 		between.AddCert(c)
 	}
+	if !at.known {
+		at.time = cert.NotBefore
+	}
 	_, err := cert.Verify(x509.VerifyOptions{
-		Roots: a.options.Anchors, Intermediates: between, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		Roots: a.options.Anchors, Intermediates: between, CurrentTime: at.time, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	return err
 }
@@ -305,7 +312,7 @@ func (a *Auditor) certificate(n *renewal, r kiosk.Record) error {
 	if !bytes.Equal(cert.RawSubjectPublicKeyInfo, n.publicKey) {
 		return errors.New("certificate is for another key than was requested")
 	}
-	return a.chain(cert, within(cert, time.Unix(r.Time, 0), r))
+	return a.chain(cert, stampOf(r))
 }
 
 // receipt holds a receipt, and the checkpoint in it, against what the journal held

@@ -311,3 +311,21 @@ func TestFindings(t *testing.T) {
 		}
 	})
 }
+
+// What was stored on a clock that nobody had proven is judged by no date; the same on
+// a proven one is found.
+func TestUnprovenClock(t *testing.T) {
+	o := newOffice(t)
+	for _, clock := range []string{kiosk.ClockUnproven, kiosk.ClockTrusted} {
+		for _, at := range []time.Time{time.Unix(0, 0), start.AddDate(30, 0, 0)} {
+			records := o.renewal(t, kiosk.RenewalID{1}, 1)
+			for i := range records {
+				records[i].Time, records[i].Clock = at.Unix(), clock
+			}
+			got := audit(o.options, records)
+			if bad := len(got.Findings) != 0; bad != (clock == kiosk.ClockTrusted) {
+				t.Errorf("%s at %v: %v", clock, at, got.Findings)
+			}
+		}
+	}
+}
