@@ -10,7 +10,8 @@ import (
 )
 
 // atTime starts the kiosk with its clock set to a date, without a network, and
-// renews: the request is stored, and the receipt does not claim to know the time.
+// renews: the request is stored, and the receipt does not claim to know the time. With
+// the network back the request is delivered and the certificate loaded.
 func (s *Suite) atTime(ctx context.Context, b *Bench, disk, name string, date time.Time, citizen desk.Kind) error {
 	s.report.Title("The clock says %s", date.Format(time.DateOnly))
 	g, took, err := s.boot(ctx, b, Options{Name: name, Arch: ARM64, Disk: disk, Keypad: true, RTC: date.UTC().Format("2006-01-02T15:04:05")})
@@ -33,5 +34,14 @@ func (s *Suite) atTime(ctx context.Context, b *Bench, disk, name string, date ti
 	if off := r.Time.Sub(date); r.Clock != receipt.ClockUnproven || off < -time.Hour || off > time.Hour {
 		err = fmt.Errorf("clock %v, time %v", r.Clock, r.Time)
 	}
-	return s.report.Check("the receipt says that the time is unproven", err)
+	s.report.Check("the receipt says that the time is unproven", err)
+	if err := g.Network(true); err != nil {
+		return s.report.Check("network back", err)
+	}
+	s.report.Step("network cable in")
+	id, _, err := g.Walk(ctx, citizen, "accepted", "refused", "trouble", "remove")
+	if err == nil && id != "accepted" {
+		err = fmt.Errorf("the screen is %s; the console's last lines:\n%s", id, g.Console.Tail(tailLines))
+	}
+	return s.report.Check("network back, the CA issues and the certificate is loaded", err)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
+	"golang.org/x/image/draw"
 )
 
 // Bounds of a screendump: a 4K panel, and its PNG.
@@ -59,18 +60,28 @@ func decodePNG(b []byte) (image.Image, error) {
 	return png.Decode(bytes.NewReader(b))
 }
 
+// sizes at which the picture is given to the decoder, in per cent: gozxing may take
+// the bits of a code for one of its corners, as a phone may until it is moved.
+var sizes = []int{100, 150, 60, 125, 80, 200}
+
 // QR reads the QR code in the picture.
 func (p *Picture) QR() (string, error) {
-	bits, err := gozxing.NewBinaryBitmapFromImage(p)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", p.File, err)
+	var last error
+	for _, size := range sizes {
+		b := p.Bounds()
+		scaled := image.NewGray(image.Rect(0, 0, b.Dx()*size/100, b.Dy()*size/100))
+		draw.CatmullRom.Scale(scaled, scaled.Bounds(), p.Image, b, draw.Src, nil)
+		bits, err := gozxing.NewBinaryBitmapFromImage(scaled)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", p.File, err)
+		}
+		found, err := qrcode.NewQRCodeReader().Decode(bits, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+		if err == nil {
+			return found.GetText(), nil
+		}
+		last = err
 	}
-	hints := map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true}
-	found, err := qrcode.NewQRCodeReader().Decode(bits, hints)
-	if err != nil {
-		return "", fmt.Errorf("no QR code read in %s: %w", p.File, err)
-	}
-	return found.GetText(), nil
+	return "", fmt.Errorf("no QR code read in %s: %w", p.File, last)
 }
 
 // errBlank is a display on which nothing can be told apart.
