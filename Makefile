@@ -8,7 +8,7 @@ OUT      := out
 LANG_    ?= fa
 PORT     ?= 8380
 
-.PHONY: help demo run test check unit test-token image flash build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
+.PHONY: e2e help demo run test check unit test-token image flash build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,15 @@ flash: ## write the image to a memory card: DEV=/dev/sdX [SITE=DIR] [FLAGS=-yes]
 	@if [ -z "$(DEV)" ]; then exec $(BIN)/flash -list; fi; \
 	sudo=$$(test $$(id -u) = 0 || echo sudo); \
 	$$sudo $(BIN)/flash -dev $(DEV) -image $(OUT)/image/rpi.img $(FLAGS)
+
+CYCLES   ?= 200
+RENEWALS ?= 8
+# Everything is emulated (TCG), no KVM and no root; under 15 minutes on two cores.
+e2e: PACKAGES += qemu-system-arm qemu-efi-aarch64 qemu-system-x86
+e2e: image build ## boot the Pi's image in QEMU, renew USB tokens there, scan it, cut its power
+	go build -trimpath -o $(BIN)/e2e ./image/e2e
+	@$(BIN)/e2e -image $(OUT)/image/rpi.img -bare $(OUT)/image/bare-rpi.img -amd64 $(OUT)/image/amd64.img \
+	  -mohrctl $(BIN)/mohrctl -out $(OUT)/e2e -cycles $(CYCLES) -renewals $(RENEWALS)
 
 build: packages ## the programs, into bin/
 	@mkdir -p $(BIN)
