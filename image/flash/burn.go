@@ -88,13 +88,17 @@ func (b *burner) burn() (sum [32]byte, err error) {
 	if err := b.compare(1, chunks); err != nil {
 		return sum, err
 	}
-	if err := b.write(head, 0); err != nil {
-		return sum, err
+	err = b.write(head, 0)
+	if err == nil {
+		err = b.sync()
 	}
-	if err := b.sync(); err != nil {
-		return sum, err
+	if err == nil {
+		err = b.compare(0, 1)
 	}
-	if err := b.compare(0, 1); err != nil {
+	if err != nil {
+		// It must not boot, as far as the card still does what it is told.
+		b.card.WriteAt(make([]byte, len(head)), 0)
+		b.card.Sync()
 		return sum, err
 	}
 	whole.Sum(sum[:0])

@@ -100,6 +100,7 @@ func randomImage() []byte {
 		img[i] = byte(r.Uint32())
 	}
 	clear(img[2*chunk : 3*chunk]) // a hole
+	img[510], img[511] = 0x55, 0xaa
 	return img
 }
 
@@ -160,10 +161,7 @@ func TestBurnFails(t *testing.T) {
 					t.Errorf("%q does not say %q", err, want)
 				}
 			}
-			if last := c.log[len(c.log)-1]; tt.fault != nil && len(c.log) < 6 && last == 0 && len(c.log) > 1 {
-				t.Errorf("the partition table was written: %d", c.log)
-			}
-			if len(c.log) < 6 && bytes.Equal(c.mem[:512], img[:512]) {
+			if bytes.Equal(c.mem[510:512], img[510:512]) {
 				t.Error("the card has a partition table")
 			}
 		})

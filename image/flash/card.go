@@ -29,7 +29,7 @@ func openCard(node string) (card, error) {
 	case errors.Is(err, unix.EBUSY):
 		return nil, refusal{"FLASH-BUSY", node + " is in use, by what is not visible here: a volume, another container, or another flash", "find who has it (lsblk, fuser " + node + "), or take the card out and put it in again"}
 	case errors.Is(err, os.ErrPermission):
-		return nil, refusal{"FLASH-ROOT", err.Error(), "run it as root: sudo make flash DEV=…, or sudo bin/flash …"}
+		return nil, refusal{"FLASH-ROOT", err.Error(), "run it with sudo; make flash does so by itself"}
 	case errors.Is(err, unix.EROFS):
 		return nil, refusal{"FLASH-READ-ONLY", err.Error(), "move the lock on the side of the card or its adapter"}
 	case errors.Is(err, unix.ENOMEDIUM):
