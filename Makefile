@@ -11,7 +11,7 @@ PORT     ?= 8380
 .PHONY: e2e help demo run test check unit test-token image flash build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## a citizen's first renewal with real parts, examined from outside
 	@$(BIN)/mohrctl demo -out $(OUT)/demo -lang $(LANG_)

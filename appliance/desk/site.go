@@ -92,6 +92,11 @@ func ProvisionSite(ctx context.Context, o SiteOptions) (*Place, error) {
 			return nil, err
 		}
 	}
+	if key, ok := p.Evidence.(fmt.Stringer); ok {
+		if err := write(p.Path("pki", "evidence.txt"), []byte(key.String()+"\n")); err != nil {
+			return nil, err
+		}
+	}
 	j := p.Kioskd.Journal
 	j.Dir = p.OnSite(j.Dir)
 	if err := makeJournal(j); err != nil {

@@ -21,6 +21,7 @@ const usage = `usage: mohrctl COMMAND [ARGUMENTS]
   queue    list what a kiosk still has to deliver, why, and what to do
   export   write undelivered requests into one sealed file
   deliver  deliver such a file where there is a network
+  site     make a station with a CA of its own, to try the appliance
   token    list the tokens this software knows, or what is plugged in
 
 mohrctl COMMAND --help tells more. Exit codes: 0 good, 1 not good, 2 wrong usage.
@@ -33,7 +34,7 @@ var errUsage = errors.New("wrong usage")
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"demo": demoCommand, "run": runCommand, "verify": verifyCommand, "audit": auditCommand, "token": tokenCommand,
 	"queue": queueCommand, "export": exportCommand, "deliver": deliverCommand,
-	"journal": journalCommand,
+	"journal": journalCommand, "site": siteCommand,
 }
 
 func main() {
