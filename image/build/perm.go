@@ -13,7 +13,8 @@ import (
 
 // perm formats the image's last partition. Blocks of 4096 bytes, so that neighbouring
 // records do not share one; no metadata_csum, because such a file system may refuse to
-// be mounted after a power cut during a mount (make powercut).
+// be mounted after a power cut during a mount (make powercut); read-only after the first
+// damage the kernel meets, which kioskd then says on the screen (PERM-READONLY).
 func (b *builder) perm(ctx context.Context, img string) (string, error) {
 	dir, err := os.MkdirTemp(b.dir, "perm-")
 	if err != nil {
@@ -34,7 +35,7 @@ func (b *builder) perm(ctx context.Context, img string) (string, error) {
 			return "", err
 		}
 	}
-	_, err = command(ctx, b.dir, nil, "/sbin/mkfs.ext4", "-q", "-F", "-L", "perm", "-b", "4096", "-O", "^metadata_csum",
+	_, err = command(ctx, b.dir, nil, "/sbin/mkfs.ext4", "-q", "-F", "-L", "perm", "-b", "4096", "-O", "^metadata_csum", "-e", "remount-ro",
 		"-E", fmt.Sprintf("offset=%d,root_owner=0:0", image.PermOffset), "-d", dir, img, fmt.Sprintf("%dk", b.inst.PermBytes()/1024))
 	return what, err
 }

@@ -81,7 +81,7 @@ func TestPerm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Filesystem volume name:   perm", "Block size:               4096", "has_journal"} {
+	for _, want := range []string{"Filesystem volume name:   perm", "Block size:               4096", "has_journal", "Errors behavior:          Remount read-only"} {
 		if !strings.Contains(info, want) {
 			t.Errorf("dumpe2fs does not say %q:\n%s", want, info)
 		}

@@ -135,7 +135,7 @@ func putSite(ctx context.Context, disk, site string) error {
 	if _, err := run(ctx, "cp", "-a", "--sparse=never", site, filepath.Join(root, "mohr")); err != nil {
 		return err
 	}
-	_, err = run(ctx, "mkfs.ext4", "-q", "-F", "-L", "perm", "-b", "4096", "-O", "^metadata_csum", "-E",
+	_, err = run(ctx, "mkfs.ext4", "-q", "-F", "-L", "perm", "-b", "4096", "-O", "^metadata_csum", "-e", "remount-ro", "-E",
 		"root_owner=0:0,offset="+strconv.FormatInt(p.offset, 10), "-d", root, disk, strconv.FormatInt(p.size>>10, 10)+"k")
 	return err
 }
