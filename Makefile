@@ -58,7 +58,7 @@ flash: ## write the image to a memory card: DEV=/dev/sdX [SITE=DIR] [FLAGS=-yes]
 	$$sudo $(BIN)/flash -dev $(DEV) -image $(OUT)/image/rpi.img $(FLAGS)
 
 CYCLES   ?= 200
-RENEWALS ?= 8
+RENEWALS ?= 7
 # Everything is emulated (TCG), no KVM and no root; under 15 minutes on two cores.
 e2e: PACKAGES += qemu-system-arm qemu-efi-aarch64 qemu-system-x86
 e2e: image build ## boot the Pi's image in QEMU, renew USB tokens there, scan it, cut its power

@@ -111,7 +111,7 @@ func (b *Bench) NewCitizen(n int) (desk.Kind, error) {
 		return "", err
 	}
 	b.Place.Devices = append(b.Place.Devices, d)
-	b.cards[kind] = card.NewToken(c, "", nil)
+	b.cards[kind] = card.NewToken(c, "", slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})).With("who", string(kind)))
 	return kind, nil
 }
 

@@ -46,7 +46,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "out/e2e", "folder for logs, pictures and receipts; emptied first")
 	flag.StringVar(&o.mohrctl, "mohrctl", "bin/mohrctl", "the program that verifies receipts")
 	flag.IntVar(&o.cycles, "cycles", 200, "how often a token is plugged in and pulled")
-	flag.IntVar(&o.renewals, "renewals", 8, "so many more citizens renew before the memory is told")
+	flag.IntVar(&o.renewals, "renewals", 7, "so many more citizens renew before the memory is told")
 	flag.StringVar(&o.only, "only", "", "scenarios, with commas: "+strings.Join(scenarios, " "))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
@@ -211,7 +211,7 @@ func (s *Suite) kiosk(ctx context.Context, bare time.Duration, booted func()) er
 			s.report.Check("ports", err)
 		}
 	}
-	if s.wants("pulled") && s.pulled(ctx, g, desk.Second) != nil {
+	if s.wants("pulled") && s.pulled(ctx, g) != nil {
 		return errCounted
 	}
 	if s.wants("more") && s.more(ctx, g) != nil {

@@ -121,18 +121,37 @@ func (s *Suite) offline(ctx context.Context, b *Bench, disk string) error {
 	return s.report.Check("tokens out, the first screen is back", g.leave(ctx))
 }
 
-// pulled takes the token out in the middle of its key generation and puts it back.
-func (s *Suite) pulled(ctx context.Context, g *Guest, citizen desk.Kind) error {
+// pulled takes a token out in the middle of its key generation and puts it back, and
+// another one when the key is on it but the kiosk does not know yet.
+func (s *Suite) pulled(ctx context.Context, g *Guest) error {
 	s.report.Title("Token pulled during key generation, put back")
-	before, chip := g.bench.objects(citizen), g.bench.Card(citizen)
+	chip := g.bench.Card(desk.Second)
 	chip.SetSlow(time.Minute)
 	defer chip.SetSlow(0)
+	begun := g.bench.generating.Load()
+	early := func() bool { return g.bench.generating.Load() > begun }
+	if err := s.pullWhen(ctx, g, desk.Second, "key generation on the token", early, time.Second, 0); err != nil {
+		return err
+	}
+	third, err := g.bench.NewCitizen(0)
+	if err != nil {
+		return s.report.Check("another citizen", err)
+	}
+	s.report.Title("Token pulled when the new key is on it, put back")
+	late := func() bool { return g.bench.objects(third).keys > 1 }
+	return s.pullWhen(ctx, g, third, "a new key on the token", late, 0, 1)
+}
+
+// pullWhen pulls a citizen's token when it is so, and puts it back. In between it must
+// list so many keys more.
+func (s *Suite) pullWhen(ctx context.Context, g *Guest, citizen desk.Kind, what string, so func() bool, after time.Duration, keys int) error {
+	before, chip := g.bench.objects(citizen), g.bench.Card(citizen)
 	pulled := make(chan error, 1)
 	go func() {
-		begun := g.bench.generating.Load()
-		err := waitFor(ctx, 5*time.Minute, "key generation on the card", func() bool { return g.bench.generating.Load() > begun })
+		err := waitFor(ctx, 5*time.Minute, what, so)
 		if err == nil {
-			time.Sleep(time.Second)
+			time.Sleep(after)
+			chip.Pull() // no further command is answered
 			err = g.Unplug("citizen")
 		}
 		pulled <- err
@@ -161,10 +180,10 @@ func (s *Suite) pulled(ctx context.Context, g *Guest, citizen desk.Kind) error {
 	if err := g.leave(ctx); err != nil {
 		return s.report.Check("the first screen is back", err)
 	}
-	if now := g.bench.objects(citizen); now.keys != before.keys {
+	if now := g.bench.objects(citizen); now.keys != before.keys+keys {
 		err = fmt.Errorf("%d keys listed, before %d", now.keys, before.keys)
 	}
-	s.report.Check("the token lists no key that is not finished", err)
+	s.report.Check(fmt.Sprintf("pulled out, the token lists %d new keys", keys), err)
 	if err := s.renew(ctx, g, citizen, "accepted"); err != nil {
 		return s.report.Check("put back, the renewal is finished", err)
 	}
@@ -204,7 +223,7 @@ func waitFor(ctx context.Context, limit time.Duration, what string, so func() bo
 			return fmt.Errorf("waited %v in vain for %s", limit, what)
 		}
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
 		}
