@@ -52,6 +52,13 @@
 // the kiosk must come up or refuse, not hang or crash. Records that nobody outside has
 // been told of, in an office without a network, are lost without a trace.
 //
+// # What can be read
+//
+// The raw disks before and after each story, every write to them between, and the
+// kiosk's log are scanned for what people are called, their national IDs and the PINs
+// that were typed, in every form of package canary. The control is a kiosk that writes
+// its records unsealed into a file, and deletes it: all of them must be found there.
+//
 // # Controls
 //
 // A trial that finds nothing may be blind. So each run has the same session once
