@@ -58,7 +58,7 @@ type Renewal struct {
 	Request     []byte // nil once the renewal has ended
 	Receipt     string
 	ReceiptSeq  uint64
-	Certificate []byte
+	Certificate []byte // nil once it is on the token
 	Chain       [][]byte
 	Answer      []byte // the CA's last good answer, while a certConf is owed
 	Confirm     []byte // certConf to deliver
@@ -160,8 +160,11 @@ func (l *Ledger) apply(seq uint64, r Record) error {
 	if r.Confirmed {
 		n.Confirmed, n.Confirm, n.Answer = true, nil, nil
 	}
-	if (n.State.Ended() || n.Elsewhere) && n.Confirm == nil {
-		n.Request, n.Chain, n.Answer, n.Confirm = nil, nil, nil, nil // a year of ended renewals stays small
+	if (n.State.Ended() || n.Elsewhere) && n.Confirm == nil { // a year of ended renewals stays small
+		n.Request, n.Chain, n.Answer, n.Confirm = nil, nil, nil, nil
+		if n.State == Loaded {
+			n.Certificate = nil // of a refused one it says that there was one
+		}
 	}
 	l.renewals[r.Renewal] = n
 	switch is := n.open(); {

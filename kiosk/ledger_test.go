@@ -237,6 +237,37 @@ func TestUnfinishedKey(t *testing.T) {
 	}
 }
 
+// Of a renewal that is done nothing large is kept in memory: a kiosk has thousands.
+func TestLoadedIsSmall(t *testing.T) {
+	large := bytes.Repeat([]byte{5}, 1000)
+	l := openLedger(t, newJournal())
+	id := RenewalID{1}
+	for _, s := range paths[Loaded] {
+		err := l.advance(id, s, func(r *Record) {
+			switch s {
+			case RequestSigned:
+				r.Request = large
+			case Delivered:
+				r.Answer = large
+			case Issued:
+				r.Certificate, r.Chain, r.Confirmed = large, [][]byte{large}, true
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := l.Renewal(id); s == Issued && !bytes.Equal(n.Certificate, large) {
+			t.Error("not there when it is needed")
+		}
+	}
+	n, _ := l.Renewal(id)
+	for name, b := range map[string][]byte{"request": n.Request, "answer": n.Answer, "certificate": n.Certificate, "chain": bytes.Join(n.Chain, nil)} {
+		if len(b) > 0 {
+			t.Errorf("keeps %d bytes of %s", len(b), name)
+		}
+	}
+}
+
 func TestStateNames(t *testing.T) {
 	for s := None; s <= Abandoned; s++ {
 		got, err := ParseState(s.String())
