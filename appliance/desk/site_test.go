@@ -68,13 +68,12 @@ func TestSite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, certificates, _ := c.Listed()
-		want := 1
+		want := card.Inventory{PrivateKeys: 1, PublicKeys: 1, Certificates: 1, KeyFiles: 1}
 		if d.Kind == Bare {
-			want = 0
+			want = card.Inventory{}
 		}
-		if keys != want || certificates != want || (d.Certificate != nil) != (want == 1) {
-			t.Errorf("%s: %d keys, %d certificates", d.Kind, keys, certificates)
+		if n := c.Inventory(); n != want || (d.Certificate != nil) != (want.Certificates == 1) {
+			t.Errorf("%s: %+v", d.Kind, n)
 		}
 	}
 }

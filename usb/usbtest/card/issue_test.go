@@ -53,15 +53,15 @@ func TestIssueRefuses(t *testing.T) {
 	}
 }
 
-func TestListed(t *testing.T) {
+func TestInventory(t *testing.T) {
 	c, err := Load("testdata/pkcs11-tool.card", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if keys, certificates, files := c.Listed(); keys != 1 || certificates != 1 || files != 1 {
-		t.Errorf("%d keys, %d certificates, %d key files", keys, certificates, files)
+	if n := c.Inventory(); n != (Inventory{1, 1, 1, 1}) {
+		t.Errorf("%+v", n)
 	}
-	if keys, certificates, files := New(Options{}).Listed(); keys+certificates+files != 0 {
-		t.Errorf("%d keys, %d certificates, %d key files on a blank card", keys, certificates, files)
+	if n := New(Options{}).Inventory(); n != (Inventory{}) {
+		t.Errorf("%+v on a blank card", n)
 	}
 }
