@@ -357,6 +357,11 @@ func TestCheck(t *testing.T) {
 			if err != nil && !strings.Contains(err.Error(), string(c.rule)) {
 				t.Errorf("error does not name its rule: %v", err)
 			}
+			for _, personal := range []string{"مریم", "0012345679"} {
+				if err != nil && strings.Contains(err.Error(), personal) {
+					t.Errorf("error holds %q: %v", personal, err)
+				}
+			}
 		})
 	}
 }
