@@ -1,11 +1,14 @@
 package kiosk
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+
+	"mohr.internal/kiosk/cmp"
 )
 
 func ids(parcels []Parcel) (out []string) {
@@ -140,4 +143,26 @@ func TestLiesDoNotFillTheJournal(t *testing.T) {
 			t.Errorf("%d records of 200 bad answers", n)
 		}
 	})
+}
+
+// What a CA says about a certConf is kept in the journal, where it can be read with
+// the key only. The log has the reason in CMP's words.
+func TestRefusedConfirmInTheLog(t *testing.T) {
+	l := openLedger(t, newJournal())
+	var log bytes.Buffer
+	o := NewOutbox(l, nil, nil, still{}, slog.New(slog.NewTextHandler(&log, nil)))
+	id := RenewalID{5}
+	for _, s := range paths[Loaded] {
+		if err := l.advance(id, s, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, _ := l.Renewal(id)
+	said := cmp.Answer{StatusInfo: cmp.StatusInfo{Status: cmp.StatusRejection, Text: []string{"Maryam Rezaei is unknown"}, FailInfo: cmp.FailBadPOP}}
+	if _, err := o.refused(n, said); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); strings.Contains(got, "Rezaei") || !strings.Contains(got, "badPOP") || !strings.Contains(got, id.String()) {
+		t.Errorf("the log says %s", got)
+	}
 }

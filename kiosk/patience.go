@@ -29,7 +29,7 @@ const maxRefusals = 6
 func (o *Outbox) refused(n Renewal, a cmp.Answer) (Verdict, error) {
 	o.refusals[n.ID]++
 	times := o.refusals[n.ID]
-	o.log.Warn("certConf refused", "renewal", n.ID, "times", times, "status", a.StatusInfo)
+	o.log.Warn("certConf refused", "renewal", n.ID, "times", times, "status", a.Status, "failure", a.FailInfo) // the CA's words may name somebody
 	if n.Trouble != RuleCAConfirm {
 		err := o.ledger.note(n.ID, EventConfirmRefused, func(r *Record) {
 			r.Rule, r.Notes = RuleCAConfirm, []string{clip(a.StatusInfo.String())}
