@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/draw"
 	"image/png"
 	"io"
 	"os"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
-	"golang.org/x/image/draw"
 )
 
 // Bounds of a screendump: a 4K panel, and its PNG.
@@ -60,28 +60,60 @@ func decodePNG(b []byte) (image.Image, error) {
 	return png.Decode(bytes.NewReader(b))
 }
 
-// sizes at which the picture is given to the decoder, in per cent: gozxing may take
-// the bits of a code for one of its corners, as a phone may until it is moved.
-var sizes = []int{100, 150, 60, 125, 80, 200}
-
-// QR reads the QR code in the picture.
+// QR reads the QR code in the picture. gozxing takes the bits of some codes for one
+// of their corners, so that it is told where the code is: it fills a white square.
 func (p *Picture) QR() (string, error) {
-	var last error
-	for _, size := range sizes {
-		b := p.Bounds()
-		scaled := image.NewGray(image.Rect(0, 0, b.Dx()*size/100, b.Dy()*size/100))
-		draw.CatmullRom.Scale(scaled, scaled.Bounds(), p.Image, b, draw.Src, nil)
-		bits, err := gozxing.NewBinaryBitmapFromImage(scaled)
+	var last error = errNoSquare
+	for _, square := range p.squares() {
+		cut := image.NewGray(image.Rect(0, 0, square.Dx(), square.Dy()))
+		draw.Draw(cut, cut.Bounds(), p.Image, square.Min, draw.Src)
+		bits, err := gozxing.NewBinaryBitmapFromImage(cut)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", p.File, err)
 		}
-		found, err := qrcode.NewQRCodeReader().Decode(bits, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true})
+		found, err := qrcode.NewQRCodeReader().Decode(bits, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true})
 		if err == nil {
 			return found.GetText(), nil
 		}
 		last = err
 	}
 	return "", fmt.Errorf("no QR code read in %s: %w", p.File, last)
+}
+
+var errNoSquare = errors.New("no white square in it")
+
+// minSquare is the side of the smallest QR code that a person would scan.
+const minSquare = 100
+
+// squares are the white squares, with whatever is in them: of each row that begins
+// one the longest stretch of white.
+func (p *Picture) squares() (all []image.Rectangle) {
+	b := p.Bounds()
+	var above image.Rectangle
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		from, to, best := -1, 0, 0
+		for x, start := b.Min.X, b.Min.X; x <= b.Max.X; x++ {
+			if x < b.Max.X && p.white(x, y) {
+				continue
+			}
+			if x-start > best {
+				from, to, best = start, x, x-start
+			}
+			start = x + 1
+		}
+		square := image.Rect(from, y, to, y+best)
+		begins := square.Min.X != above.Min.X || square.Max.X != above.Max.X
+		above = square
+		if begins && best >= minSquare && square.In(b) && p.white(from, square.Max.Y-1) && p.white(to-1, square.Max.Y-1) {
+			all = append(all, square)
+		}
+	}
+	return all
+}
+
+func (p *Picture) white(x, y int) bool {
+	r, g, b, _ := p.At(x, y).RGBA()
+	return r&g&b == 0xffff
 }
 
 // errBlank is a display on which nothing can be told apart.

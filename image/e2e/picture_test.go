@@ -3,17 +3,31 @@ package main
 import (
 	"errors"
 	"image"
+	"image/draw"
 	"os"
 	"strings"
 	"testing"
 )
 
 func TestQR(t *testing.T) {
-	b, err := os.ReadFile("testdata/receipt.png")
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"receipt", "receipt-2"} {
+		want, err := os.ReadFile("testdata/" + name + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := open(t, name)
+		if text, err := p.QR(); err != nil || text != strings.TrimSpace(string(want)) {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+		if err := p.Lit(); err != nil {
+			t.Error(err)
+		}
 	}
-	want, err := os.ReadFile("testdata/receipt.txt")
+}
+
+func open(t *testing.T, name string) *Picture {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name + ".png")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,19 +35,25 @@ func TestQR(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Picture{"receipt.png", img}
-	if text, err := p.QR(); err != nil || text != strings.TrimSpace(string(want)) {
-		t.Errorf("%q, %v", text, err)
-	}
-	if err := p.Lit(); err != nil {
-		t.Error(err)
-	}
+	return &Picture{name + ".png", img}
+}
+
+func TestNoPicture(t *testing.T) {
 	dark := &Picture{"dark.png", image.NewGray(image.Rect(0, 0, 800, 600))}
 	if err := dark.Lit(); !errors.Is(err, errBlank) {
 		t.Errorf("%v", err)
 	}
 	if text, err := dark.QR(); err == nil {
 		t.Errorf("read %q in the dark", text)
+	}
+	bright := image.NewGray(image.Rect(0, 0, 800, 600))
+	draw.Draw(bright, bright.Bounds(), image.White, image.Point{}, draw.Src)
+	if text, err := (&Picture{"bright.png", bright}).QR(); err == nil {
+		t.Errorf("read %q on white", text)
+	}
+	b, err := os.ReadFile("testdata/receipt.png")
+	if err != nil {
+		t.Fatal(err)
 	}
 	if _, err := decodePNG(b[:100]); err == nil {
 		t.Error("half a file is a picture")
