@@ -77,7 +77,7 @@ func (s *shaper) shape(text string, w weight, lang string, rtl bool) (p *paragra
 	// Names in certificates are foreign input, and the shaper is foreign code.
 	defer func() {
 		if r := recover(); r != nil {
-			p, err = nil, fmt.Errorf("display: shaping %q: %v", text, r)
+			p, err = nil, fmt.Errorf("display: shaping %d bytes in %q: %v", len(text), lang, r) // not the text: the error goes to the log
 		}
 	}()
 	p = &paragraph{text: clean(text), weight: w, rtl: rtl}

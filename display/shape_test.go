@@ -199,3 +199,12 @@ func TestMix(t *testing.T) {
 		}
 	}
 }
+
+// A shaper that breaks on a name is an error without the name, which goes to the log.
+func TestShapingBreaks(t *testing.T) {
+	broken := &shaper{cache: map[shapeKey]*paragraph{}} // has no faces
+	p, err := broken.shape("مریم Rezaei", regular, "fa", true)
+	if p != nil || err == nil || strings.Contains(err.Error(), "مریم") || strings.Contains(err.Error(), "Rezaei") {
+		t.Errorf("%v, %v", p, err)
+	}
+}
