@@ -4,9 +4,10 @@
 //
 // It asks the machine's configured mirrors through apt, with a state folder of its
 // own; dpkg, its foreign architectures and what is installed stay untouched, and no
-// root is needed. Trust: the lock's SHA-256 is checked on every download and every
-// use of the cache. It does not resolve dependencies; the closure of the ELF files is
-// checked instead (package closure).
+// root is needed. Trust: the lock's SHA-256 is checked on every download and, of the
+// packages in the cache, at every build; what was unpacked from them is not read
+// again. It does not resolve dependencies; the closure of the ELF files is checked
+// instead (package closure).
 package debian
 
 import (

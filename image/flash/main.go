@@ -16,8 +16,8 @@
 //   - The first 4 MiB, with the partition table, are made blank first and written last,
 //     after the rest has been read back. A card that failed or was pulled half-way does
 //     not boot.
-//   - The bytes that would be overwritten are searched for a station's journal, whatever
-//     the partition table and the file system look like.
+//   - Where the image has /perm, and each partition with that label, is searched for a
+//     station's journal, whatever the partition table and the file system look like.
 //
 // What it does not do: it grows no partition, leaves the bytes behind the image as they
 // were, puts no site on the card (`make image SITE=DIR` does), and does not find a card
