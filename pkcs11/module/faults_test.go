@@ -23,7 +23,7 @@ var short = pkcs11.WithDeadlines(pkcs11.Deadlines{pkcs11.VerbTokens: 5 * time.Se
 // TestFaultsInC has the module crash, hang and babble for real.
 func TestFaultsInC(t *testing.T) {
 	const none = pkcs11.Verb(0)
-	s, p := proxied(t)
+	_, p := proxied(t)
 	tests := []struct {
 		fault string
 		at    pkcs11.Verb // the verb that fails, none: all go well
@@ -49,7 +49,9 @@ func TestFaultsInC(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.fault, func(t *testing.T) {
-			t.Parallel() // hangs last as long as their deadline
+			t.Parallel()    // hangs last as long as their deadline
+			s := newSoft(t) // of its own: SoftHSM finds no token while another process writes it
+			s.module = p.Path
 			w := s.start(t, p.Env(tt.fault)...)
 			session := w.Session()
 			if strings.HasSuffix(tt.fault, "hang") {
