@@ -19,9 +19,10 @@ const (
 	fbVisualDirectColor = 4
 )
 
-// Bounds of what is taken from a driver: what package display can draw.
+// Bounds of what is taken from a driver: what package display can draw, and no smaller
+// than every page of the ceremony fits. One that does not would end it half-way.
 const (
-	minFBWidth, minFBHeight = 480, 320
+	minFBWidth, minFBHeight = 640, 480
 	maxFBWidth, maxFBHeight = 4096, 4096
 	maxFBLine               = 1 << 17
 	maxFBLines              = 1 << 15

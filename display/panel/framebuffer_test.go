@@ -98,7 +98,7 @@ var drivers = []driver{
 	{"vc4 at 1080p", 1920, 1080, 1920, 1080, 0, 0, 7680, 32, channel{16, 8}, channel{8, 8}, channel{0, 8}, channel{}},
 	{"padded lines, 1366 wide", 1366, 768, 1400, 800, 7, 9, 5888, 32, channel{24, 8}, channel{16, 8}, channel{8, 8}, channel{}},
 	{"555 with alpha, padded", 640, 480, 640, 480, 0, 0, 1290, 16, channel{10, 5}, channel{5, 5}, channel{0, 5}, channel{15, 1}},
-	{"565, blue first", 480, 320, 480, 640, 0, 320, 960, 16, channel{0, 5}, channel{5, 6}, channel{11, 5}, channel{}},
+	{"565, blue first", 640, 480, 640, 960, 0, 480, 1280, 16, channel{0, 5}, channel{5, 6}, channel{11, 5}, channel{}},
 }
 
 func (d driver) device() *fakeFB {
@@ -207,8 +207,8 @@ func TestFramebufferHostile(t *testing.T) {
 	const all = 1<<32 - 1
 	for name, spoil := range map[string]func(f *fakeFB){
 		"0x0":                func(f *fakeFB) { f.word(0, 0).word(1, 0) },
-		"479x600":            func(f *fakeFB) { f.word(0, 479) },
-		"800x319":            func(f *fakeFB) { f.word(1, 319) },
+		"639x600":            func(f *fakeFB) { f.word(0, 639) },
+		"800x479":            func(f *fakeFB) { f.word(1, 479) },
 		"4097x600":           func(f *fakeFB) { f.word(0, 4097) },
 		"800x4294967295":     func(f *fakeFB) { f.word(1, all) },
 		"offset":             func(f *fakeFB) { f.word(4, all) },
