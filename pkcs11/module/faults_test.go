@@ -48,10 +48,10 @@ func TestFaultsInC(t *testing.T) {
 		{"C_Finalize:hang", pkcs11.VerbExit, pkcs11.ErrRemoved},
 	}
 	for _, tt := range tests {
+		s := newSoft(t) // each its own: SoftHSM finds no token while another process writes it
+		s.module = p.Path
 		t.Run(tt.fault, func(t *testing.T) {
-			t.Parallel()    // hangs last as long as their deadline
-			s := newSoft(t) // of its own: SoftHSM finds no token while another process writes it
-			s.module = p.Path
+			t.Parallel() // hangs last as long as their deadline
 			w := s.start(t, p.Env(tt.fault)...)
 			session := w.Session()
 			if strings.HasSuffix(tt.fault, "hang") {
