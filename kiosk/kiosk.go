@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"mohr.internal/display"
 	"mohr.internal/kiosk/profile"
 )
 
@@ -132,7 +131,7 @@ func (k *Kiosk) serve(ctx context.Context, device Device) {
 	total, waited, busy := k.Clock.Now().Sub(start), k.stage.waited-waited, k.Tokens.Busy()-busy
 	k.Log.Info("ceremony ended", "rule", ruleOf(err), "err", err, "total", total, "waited", waited, "token", busy, "own", total-waited-busy)
 	if err != nil && ctx.Err() == nil {
-		k.tell(ctx, device, refusalPage(ruleOf(err), display.TokenFree))
+		k.tell(ctx, device, lastPage(err))
 	}
 	if k.Ledger.Failed() == nil { // else nobody is served next: Run ends
 		k.farewell(ctx, device)

@@ -24,6 +24,11 @@ type Device struct {
 	Model     string
 	Supported bool
 	Reason    string // rule ID, why not
+
+	// For the page of a device that is refused: "096e:0702", and the text of a QR
+	// code that support can make something of.
+	USB         string
+	Description string
 }
 
 // DeviceEvent says that a device came or went. Without a device (Device.ID is empty)

@@ -60,8 +60,9 @@ const (
 // Refusal is the end of a ceremony for a reason that people are told. Rule picks
 // the words; Err is for the log.
 type Refusal struct {
-	Rule string
-	Err  error
+	Rule   string
+	Err    error
+	Device *Device // the one that cannot be used, if it is that
 }
 
 // Error names the rule and the cause.

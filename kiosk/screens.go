@@ -1,6 +1,7 @@
 package kiosk
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -310,6 +311,36 @@ func refusalPage(rule string, s display.TokenState) page {
 			Facts: []display.Fact{{Label: b.Say("fact.rule"), Value: rule, LTR: true}},
 			Token: hint(b, s), Choices: []display.Choice{done(b)},
 		}
+	}
+}
+
+// lastPage tells people what err was.
+func lastPage(err error) page {
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.Device != nil {
+		return devicePage(refusal.Rule, *refusal.Device)
+	}
+	return refusalPage(ruleOf(err), display.TokenFree)
+}
+
+// devicePage is the refusal of a device: what it is as far as that is known, and
+// what support needs to know of it. What the device says of itself is not shown, as
+// anybody can write anything into a device; it is in the QR code.
+func devicePage(rule string, d Device) page {
+	return func(b *words.Book) display.Screen {
+		s := refusalPage(rule, display.TokenFree)(b)
+		model := display.Fact{Label: b.Say("fact.model"), Value: d.Model, LTR: true}
+		if d.Model == "" {
+			model.Value, model.LTR = b.Say("fact.model-unknown"), false
+		}
+		s.Facts = append([]display.Fact{model}, s.Facts...)
+		if d.USB != "" {
+			s.Facts = append(s.Facts, display.Fact{Label: b.Say("fact.usb"), Value: d.USB, LTR: true})
+		}
+		if d.Description != "" {
+			s.QR, s.QRCaption = d.Description, b.Say("refused.caption")
+		}
+		return s
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // sizes are the panels that every page has to fit.
-var sizes = []image.Point{{X: 800, Y: 480}, {X: 800, Y: 600}, {X: 1280, Y: 800}, {X: 1920, Y: 1080}}
+var sizes = []image.Point{{X: 640, Y: 480}, {X: 800, Y: 480}, {X: 800, Y: 600}, {X: 1280, Y: 800}, {X: 1920, Y: 1080}}
 
 // The longest names that are realistic: compound names in certificates run to 60
 // letters and more.
@@ -39,6 +39,9 @@ var longEnd = LogEnd{Journal: [8]byte{0xff, 0xff, 0xff, 0xff}, Seq: 1<<64 - 1, H
 
 // receiptText is as long as the longest receipt there will be (package receipt).
 var receiptText = "KR1:" + strings.Repeat("6BF$A7", 49)[:293]
+
+// deviceText is as long as the longest description of a device (package usb).
+var deviceText = "MT1:" + strings.Repeat("A7QX2M", 40)[:236]
 
 // pages are all pages of the ceremony with the longest texts that they can meet, by
 // a name of their own.
@@ -99,6 +102,10 @@ func pages(t *testing.T) map[string]page {
 	}
 	for _, rule := range append(all, "NO-SUCH-RULE") {
 		out["refused/"+rule] = refusalPage(rule, display.TokenFree)
+		if strings.HasPrefix(rule, "USB-") || strings.HasPrefix(rule, "TOKEN-") {
+			out["device/"+rule] = devicePage(rule, Device{Model: "eToken 5100/5110/PRO 72K Java", USB: "096e:0702", Description: deviceText})
+			out["device/bare/"+rule] = devicePage(rule, Device{})
+		}
 		if rule == RuleTokensAway || strings.HasPrefix(rule, "STORE-") || strings.HasPrefix(rule, "PERM-") || strings.HasPrefix(rule, "PROFILE") {
 			out["trouble/"+rule] = troublePage(rule)
 		}

@@ -69,7 +69,7 @@ func (k *Kiosk) open(ctx context.Context, device Device) (*pkcs11.Session, error
 		if rule == "" {
 			rule = RuleTokenUnsupported
 		}
-		return nil, refuse(rule, "device %s (%s)", device.ID, device.Model)
+		return nil, &Refusal{Rule: rule, Device: &device, Err: fmt.Errorf("device %s %s (%s)", device.ID, device.USB, device.Model)}
 	}
 	session, err := k.Tokens.Open(ctx, device.ID)
 	if err != nil {

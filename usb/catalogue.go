@@ -45,6 +45,12 @@ type Model struct {
 	Note       string
 }
 
+// ForeignTo says whether no machine of an architecture (as in GOARCH) can drive the
+// model: there are modules, all of them for x86 processors.
+func (m Model) ForeignTo(arch string) bool {
+	return len(m.Modules) > 0 && m.ARM64 == No && arch != "amd64" && arch != "386"
+}
+
 // ClassRule is what is known of a model's interface classes: one of OneOf must
 // be there and Not must not; with both empty nothing is known and all pass.
 type ClassRule struct {

@@ -3,6 +3,7 @@ package tokenlink
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Role is what a port is for.
@@ -18,6 +19,7 @@ const (
 const (
 	RuleUnknown     = "USB-UNKNOWN"     // no row of the catalogue fits
 	RuleNoModule    = "USB-NO-MODULE"   // the model is known, but no PKCS#11 module for it is on this machine
+	RuleForeign     = "USB-FOREIGN"     // the model is known, and its modules exist for x86 processors only
 	RuleDescriptors = "USB-DESCRIPTORS" // the device's descriptors are malformed
 	RuleInterfaces  = "USB-INTERFACES"  // a known token with something in it that this model does not have
 	RuleNoAnswer    = "TOKEN-NO-ANSWER" // could not be switched on at the bus
@@ -39,7 +41,17 @@ type Device struct {
 	Manufacturer string `json:"manufacturer,omitempty"`
 	Product      string `json:"product,omitempty"`
 	Serial       string `json:"serial,omitempty"`
+
+	// Description is for the screen of a device that is refused: what staff send in
+	// as a QR code (usb.Description), without serial numbers.
+	Description string `json:"description,omitempty"`
 }
+
+// What a description may be: it goes on a screen as it is.
+const (
+	maxDescription = 320
+	describes      = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:"
+)
 
 func (d *Device) check() error {
 	if d.Role != Citizen && d.Role != Officer && d.Role != Other {
@@ -47,6 +59,9 @@ func (d *Device) check() error {
 	}
 	if d.Supported != (d.Reason == "") {
 		return fmt.Errorf("supported %v with reason %.32q", d.Supported, d.Reason)
+	}
+	if len(d.Description) > maxDescription || strings.Trim(d.Description, describes) != "" {
+		return fmt.Errorf("description %.32q of %d bytes", d.Description, len(d.Description))
 	}
 	errs := []error{checkText("id", d.ID, 1)}
 	for name, s := range map[string]string{

@@ -2,6 +2,7 @@ package station
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -70,7 +71,8 @@ func (t *Tokens) translate(e tokenlink.Event) (out []kiosk.DeviceEvent) {
 }
 
 func device(d tokenlink.Device) kiosk.Device {
-	return kiosk.Device{ID: d.ID, Role: kiosk.Role(d.Role), Model: d.Model, Supported: d.Supported, Reason: d.Reason}
+	return kiosk.Device{ID: d.ID, Role: kiosk.Role(d.Role), Model: d.Model, Supported: d.Supported, Reason: d.Reason,
+		USB: fmt.Sprintf("%04x:%04x", d.VID, d.PID), Description: d.Description}
 }
 
 // Open implements kiosk.Tokens.

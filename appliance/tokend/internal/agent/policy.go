@@ -34,6 +34,8 @@ type Policy struct {
 	Keypads, Hubs map[string]bool
 	Admit         bool // devices are off until they are admitted
 
+	Arch string // of the machine as in GOARCH; "" is this one
+
 	// Loadable says why a file cannot be a module on this machine; LoadableELF,
 	// or a fake.
 	Loadable func(path string) error
@@ -100,7 +102,7 @@ type verdict struct {
 func (p Policy) judge(d usb.Device) verdict {
 	v := verdict{device: tokenlink.Device{
 		Role: tokenlink.Other, VID: d.VID, PID: d.PID, Port: cut(d.Port), Classes: classes(d),
-		Manufacturer: cut(d.Manufacturer), Product: cut(d.Product), Serial: cut(d.Serial),
+		Manufacturer: cut(d.Manufacturer), Product: cut(d.Product), Serial: cut(d.Serial), Description: usb.Describe(d).Text(),
 	}}
 	if role, ok := p.Roles[d.Port]; ok {
 		v.device.Role = role
@@ -155,7 +157,17 @@ func (p Policy) judge(d usb.Device) verdict {
 			return admit(m)
 		}
 	}
+	if candidates[0].ForeignTo(p.arch()) {
+		return refuse(candidates[0].Name, tokenlink.RuleForeign)
+	}
 	return refuse(candidates[0].Name, tokenlink.RuleNoModule)
+}
+
+func (p Policy) arch() string {
+	if p.Arch != "" {
+		return p.Arch
+	}
+	return runtime.GOARCH
 }
 
 // find looks for a model's module on this machine: the configured one and no
