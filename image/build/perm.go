@@ -40,7 +40,8 @@ func (b *builder) perm(ctx context.Context, img string) (string, error) {
 	return what, err
 }
 
-// copyTree copies files and folders with their modes, and refuses everything else.
+// copyTree copies files and folders with their modes, and refuses everything else. What
+// is in a folder that its owner may not write to has to go in, and out again, too.
 func copyTree(to, from string) (files int, _ error) {
 	err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -60,6 +61,7 @@ func copyTree(to, from string) (files int, _ error) {
 			if err := os.Mkdir(target, 0o700); err != nil {
 				return err
 			}
+			return os.Chmod(target, info.Mode().Perm()|0o700)
 		case d.Type().IsRegular():
 			data, err := os.ReadFile(name)
 			if err != nil {

@@ -26,14 +26,16 @@ func TestCopyTree(t *testing.T) {
 	}
 	t.Cleanup(func() { os.Chmod(filepath.Join(from, "keys"), 0o700) })
 	to := filepath.Join(t.TempDir(), "mohr")
-	t.Cleanup(func() { os.Chmod(filepath.Join(to, "keys"), 0o700) })
 	if n, err := copyTree(to, from); err != nil || n != 2 {
 		t.Fatalf("%d files, %v", n, err)
 	}
-	for name, mode := range map[string]os.FileMode{"kioskd.json": 0o644, "keys/storage.key": 0o600, "keys": os.ModeDir | 0o500} {
+	for name, mode := range map[string]os.FileMode{"kioskd.json": 0o644, "keys/storage.key": 0o600, "keys": os.ModeDir | 0o700} {
 		if st, err := os.Stat(filepath.Join(to, name)); err != nil || st.Mode() != mode {
 			t.Errorf("%s: %v, %v, want mode %v", name, st, err, mode)
 		}
+	}
+	if err := os.RemoveAll(to); err != nil {
+		t.Errorf("the copy, with keys in it, cannot be removed: %v", err)
 	}
 	if err := os.Symlink("/etc/passwd", filepath.Join(from, "link")); err != nil {
 		t.Fatal(err)
