@@ -148,3 +148,27 @@ func TestAnswerProvesTheClock(t *testing.T) {
 		})
 	}
 }
+
+// Days are counted only when the clock can be right: a certificate that ends in minus
+// six years or in fifty-six helps nobody.
+func TestDaysLeftOnWrongClock(t *testing.T) {
+	for name, counted := range map[string]bool{"1970": false, "in ten years": false, "an hour ahead": true} {
+		t.Run(name, func(t *testing.T) {
+			counterTest(t, options{clock: ClockUnproven}, func(c *counter) {
+				c.clock.add(wrongClocks[name])
+				text := ""
+				c.walkWith(func(s display.Screen) bool {
+					if s.ID == "token" {
+						text = s.Text()
+					}
+					return false
+				}, "officer-insert")
+				days := strings.Trim(plain("fa", "fact.ends-value"), "{} ()")
+				days = days[strings.LastIndex(days, "}")+1:]
+				if text == "" || days == "" || strings.Contains(text, days) != counted {
+					t.Errorf("%q in %q", days, text)
+				}
+			})
+		})
+	}
+}

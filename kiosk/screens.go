@@ -47,7 +47,7 @@ func tokenPage(h holder) page {
 			Facts: []display.Fact{
 				{Label: b.Say("fact.name"), Value: h.name(b)},
 				{Label: b.Say("fact.national-id"), Value: nationalid.Mask(h.ID), LTR: true},
-				{Label: b.Say("fact.ends"), Value: b.Say("fact.ends-value", "date", date(b, h.ends), "days", number(b, h.daysLeft))},
+				{Label: b.Say("fact.ends"), Value: endsText(b, h)},
 				{Label: b.Say("fact.tries"), Value: triesText(b, h.tries)},
 			},
 			Choices: []display.Choice{
@@ -82,6 +82,14 @@ func noticePage(rules []string) page {
 			Token: hint(b, display.TokenKeep), Choices: []display.Choice{next(b), cancel(b)},
 		}
 	}
+}
+
+// endsText is the day on which the certificate ends, and how far that is.
+func endsText(b *words.Book, h holder) string {
+	if h.daysLeft < 0 {
+		return date(b, h.ends)
+	}
+	return b.Say("fact.ends-value", "date", date(b, h.ends), "days", number(b, h.daysLeft))
 }
 
 func triesText(b *words.Book, tries int) string {

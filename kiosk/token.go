@@ -35,7 +35,7 @@ type holder struct {
 	cert       *x509.Certificate
 	chain      []*x509.Certificate // issuer to anchor
 	ends       time.Time
-	daysLeft   int
+	daysLeft   int // -1: the clock shows a day outside the certificate's life, so nobody knows
 	latestSync time.Time
 	tries      int      // PIN tries left, -1 unknown
 	warnings   []string // rule IDs
@@ -143,6 +143,9 @@ func (k *Kiosk) hold(c *citizen, choice check.Choice, leaf *x509.Certificate) ch
 	c.holder = holder{
 		Holder: result.Holder, cert: leaf, ends: leaf.NotAfter, daysLeft: result.DaysLeft,
 		latestSync: result.LatestSync, tries: c.token.PIN.TriesLeft, decision: result.Decision,
+	}
+	if life := leaf.NotAfter.Sub(leaf.NotBefore); c.daysLeft < 0 || c.daysLeft > int(life.Hours()/24)+1 {
+		c.daysLeft = -1
 	}
 	if len(result.Chain) > 0 {
 		c.chain = result.Chain[1:]
