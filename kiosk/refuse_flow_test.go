@@ -142,20 +142,27 @@ func TestClockAtItsBeginning(t *testing.T) {
 // Devices that are no token this terminal can use.
 func TestUnknownDevice(t *testing.T) {
 	for _, row := range []struct{ reason, rule string }{
-		{"USB-UNKNOWN", "USB-UNKNOWN"}, {"USB-NO-MODULE", "USB-NO-MODULE"}, {"USB-DESCRIPTORS", "USB-DESCRIPTORS"}, {"", RuleTokenUnsupported},
+		{"USB-UNKNOWN", "USB-UNKNOWN"}, {"USB-NO-MODULE", "USB-NO-MODULE"}, {"USB-DESCRIPTORS", "USB-DESCRIPTORS"}, {"USB-FOREIGN", "USB-FOREIGN"}, {"", RuleTokenUnsupported},
 	} {
 		t.Run(row.rule, func(t *testing.T) {
 			counterTest(t, options{}, func(c *counter) {
-				id := c.ports.plug(Device{Role: RoleCitizen, Model: "thing", Reason: row.reason}, nil)
+				id := c.ports.plug(Device{Role: RoleCitizen, Model: "thing", Reason: row.reason, USB: "096e:0702", Description: "MT1:CITIZEN"}, nil)
 				c.refused(row.rule)
+				if s := c.at("refused"); s.QR != "MT1:CITIZEN" || !strings.Contains(s.Text(), "thing") || !strings.Contains(s.Text(), "096e:0702") {
+					t.Errorf("code %q on a page that says\n%s", s.QR, s.Text())
+				}
 				c.press(choiceOK)
 				c.at("remove")
 				c.ports.unplug(id)
 				c.at("idle")
 				c.insert(c.citizen) // and the officer's port judges by the same rules
 				c.walk("officer-insert")
-				c.ports.plug(Device{Role: RoleOfficer, Model: "thing", Reason: row.reason}, nil)
+				c.ports.plug(Device{Role: RoleOfficer, Reason: row.reason, Description: "MT1:OFFICER"}, nil)
 				c.refused(row.rule)
+				if s := c.at("refused"); s.QR != "MT1:OFFICER" {
+					t.Errorf("code %q", s.QR)
+				}
+				c.says("fact.model-unknown")
 				if c.ports.opened != 1 {
 					t.Errorf("%d devices were opened", c.ports.opened)
 				}

@@ -94,6 +94,9 @@ func (g *glass) promise(s display.Screen) {
 		}
 		return
 	}
+	if s.ID == "refused" && strings.HasPrefix(s.QR, "MT1:") {
+		return // a device, not a receipt
+	}
 	want := Receipted
 	if s.ID == "accepted" {
 		want = Loaded

@@ -51,6 +51,37 @@ func (m Model) ForeignTo(arch string) bool {
 	return len(m.Modules) > 0 && m.ARM64 == No && arch != "amd64" && arch != "386"
 }
 
+// State says in words what a machine of an architecture makes of the model. "works"
+// is said of modules that Debian has, and means neither that the module is
+// installed nor that a physical token was tried.
+func (m Model) State(arch string) string {
+	debian := slices.ContainsFunc(m.Modules, func(name string) bool { return slices.Contains(debianModules, name) })
+	switch {
+	case m.Name == softHSM:
+		return "software"
+	case m.VID == 0 && slices.Equal(m.Classes.OneOf, []uint8{ClassCCID}):
+		if debian {
+			return "card, works"
+		}
+		return "card, needs vendor module"
+	case m.VID == 0 || len(m.PIDs) == 0:
+		return "unknown ID"
+	case len(m.Modules) == 0:
+		return "no module known"
+	case m.ForeignTo(arch):
+		return "x86 only"
+	case debian && m.ARM64 == Yes:
+		return "works"
+	}
+	return "needs vendor module"
+}
+
+const softHSM = "SoftHSM"
+
+// debianModules are the modules that Debian packages for all architectures: of
+// opensc-pkcs11 and ykcs11.
+var debianModules = []string{"opensc-pkcs11.so", "libykcs11.so", "libykcs11.so.2"}
+
 // ClassRule is what is known of a model's interface classes: one of OneOf must
 // be there and Not must not; with both empty nothing is known and all pass.
 type ClassRule struct {

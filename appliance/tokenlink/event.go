@@ -47,10 +47,11 @@ type Device struct {
 	Description string `json:"description,omitempty"`
 }
 
-// What a description may be: it goes on a screen as it is.
+// What a description may be: it goes on a screen as it is, where nothing else must
+// be taken for a receipt.
 const (
 	maxDescription = 320
-	describes      = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:"
+	base32         = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 )
 
 func (d *Device) check() error {
@@ -60,7 +61,7 @@ func (d *Device) check() error {
 	if d.Supported != (d.Reason == "") {
 		return fmt.Errorf("supported %v with reason %.32q", d.Supported, d.Reason)
 	}
-	if len(d.Description) > maxDescription || strings.Trim(d.Description, describes) != "" {
+	if s, ok := strings.CutPrefix(d.Description, "MT1:"); ok != (d.Description != "") || len(s) > maxDescription || strings.Trim(s, base32) != "" {
 		return fmt.Errorf("description %.32q of %d bytes", d.Description, len(d.Description))
 	}
 	errs := []error{checkText("id", d.ID, 1)}

@@ -407,6 +407,9 @@ func TestEventBounds(t *testing.T) {
 		{Kind: Inserted, Device: Device{ID: "a", Role: Citizen, Supported: true, Reason: RuleUnknown}},
 		{Kind: Inserted, Device: Device{ID: "a", Role: Citizen}},
 		{Kind: Inserted, Device: Device{ID: "a", Role: Citizen, Supported: true, Product: strings.Repeat("x", maxText+1)}},
+		{Kind: Inserted, Device: Device{ID: "a", Role: Citizen, Supported: true, Description: "KR1:AAAA"}},
+		{Kind: Inserted, Device: Device{ID: "a", Role: Citizen, Supported: true, Description: "MT1:aaaa"}},
+		{Kind: Inserted, Device: Device{ID: "a", Role: Citizen, Supported: true, Description: "MT1:" + strings.Repeat("A", maxDescription+1)}},
 	} {
 		if err := writeMessage(io.Discard, &e); err == nil {
 			t.Errorf("%+v was sent", e)
@@ -416,6 +419,7 @@ func TestEventBounds(t *testing.T) {
 	for i := range maxDevices {
 		d := unknown
 		d.ID = fmt.Sprint(i)
+		d.Description = "MT1:" + strings.Repeat("A", maxDescription)
 		d.Product, d.Manufacturer, d.Serial = strings.Repeat("<", maxText), strings.Repeat("<", maxText), strings.Repeat("<", maxText)
 		many.Devices = append(many.Devices, d)
 	}

@@ -40,7 +40,7 @@ func (g *glass) Inputs() <-chan kiosk.Input { return g.inputs }
 
 // Show implements kiosk.Surface.
 func (g *glass) Show(s display.Screen) error {
-	if s.QR != "" {
+	if s.QR != "" && s.ID != "refused" { // that is a device's
 		if err := g.c.note(note{What: shown, Text: s.QR}); err != nil {
 			return err
 		}

@@ -281,6 +281,8 @@ func TestVerdicts(t *testing.T) {
 	mute := epass
 	mute.Problem = "usb: descriptors: length 0"
 	noModule := usb.Device{VID: 0x055c, PID: 0xdb08, Interfaces: []usb.Interface{{Class: 8}}}
+	foreign := usb.Device{VID: 0x2ccf, PID: 0x080a, Interfaces: []usb.Interface{{Class: 0xff}}} // not in /modules
+	r.agent.Policy.Arch = "arm64"
 	long := mouse
 	long.Product = strings.Repeat("ک", 300)
 	for i, tt := range []struct {
@@ -294,6 +296,7 @@ func TestVerdicts(t *testing.T) {
 		{citizenPort, mouse, tokenlink.Citizen, "", tokenlink.RuleUnknown},
 		{officerPort, long, tokenlink.Officer, "", tokenlink.RuleUnknown},
 		{citizenPort, noModule, tokenlink.Citizen, "mToken GM3000 disc", tokenlink.RuleNoModule},
+		{citizenPort, foreign, tokenlink.Citizen, "HYP2003", tokenlink.RuleForeign},
 		{citizenPort, mute, tokenlink.Citizen, "", tokenlink.RuleDescriptors},
 	} {
 		r.plug(tt.port, tt.d)
@@ -301,6 +304,9 @@ func TestVerdicts(t *testing.T) {
 		d := all[len(all)-1]
 		if d.Role != tt.role || d.Model != tt.model || d.Reason != tt.reason || d.Supported != (tt.reason == "") {
 			t.Errorf("%d: %+v", i, d)
+		}
+		if desc, err := usb.ParseDescription(d.Description); err != nil || desc.PID != tt.d.PID || desc.Malformed != (tt.d.Problem != "") {
+			t.Errorf("%d: %+v, %v", i, desc, err)
 		}
 		if !d.Supported {
 			if _, err := r.client.Attach(t.Context(), d.ID); !errors.Is(err, tokenlink.ErrUnsupported) {
