@@ -229,7 +229,7 @@ const removalSettles = 700 * time.Millisecond
 // settle shows the receipt, waits for the CA while the token is in, and loads the
 // certificate if it comes.
 func (k *Kiosk) settle(station, ctx context.Context, c *citizen, id RenewalID) error {
-	if n, _ := k.Ledger.Renewal(id); n.Receipt == "" { // found in the fleet, on an earlier visit
+	if n, _ := k.Ledger.Renewal(id); n.Receipt == "" && n.State == Issued { // found in the fleet, on an earlier visit
 		return k.finish(station, ctx, c, id)
 	}
 	issued, err := k.deliver(station, c, id)

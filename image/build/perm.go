@@ -16,12 +16,13 @@ import (
 // be mounted after a power cut during a mount (make powercut); read-only after the first
 // damage the kernel meets, which kioskd then says on the screen (PERM-READONLY).
 func (b *builder) perm(ctx context.Context, img string) (string, error) {
-	dir, err := os.MkdirTemp(b.dir, "perm-")
+	private, err := os.MkdirTemp(b.dir, "perm-") // nobody else reads the keys meanwhile
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
+	defer os.RemoveAll(private)
+	dir := filepath.Join(private, "perm")
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
 	what := "empty"

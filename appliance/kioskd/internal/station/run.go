@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
 	"time"
 
 	"mohr.internal/appliance/config"
@@ -51,19 +54,34 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer p.Close()
 	if o.Perm != nil {
-		size := p.Size()
-		debug.SetMemoryLimit(memoryBase + 2*4*int64(size.X)*int64(size.Y))
+		limitMemory(p.Size())
 	}
+	r := &run{Options: o, panel: p}
 	last := ""
-	surface := NewSurface(p, o.Log, func(s display.Screen, took time.Duration) {
+	r.surface = NewSurface(p, o.Log, func(s display.Screen, took time.Duration) {
 		o.Log.Info("screen", "id", s.ID, "lang", s.Lang, "render_us", took.Microseconds())
 		if s.ID == idleScreen && last != idleScreen {
 			program.LogMemory(o.Log, "idle")
+			if o.Perm != nil {
+				limitMemory(p.Size())
+			}
 		}
-		last = s.ID
+		if last = s.ID; last == idleScreen {
+			r.served.Store(true)
+		}
 	})
-	r := &run{Options: o, panel: p, surface: surface}
 	return r.lives(ctx)
+}
+
+// limitMemory keeps pictures that are no longer shown from piling up, and leaves a
+// ledger that has grown its room: a limit below what is in use would keep the collector
+// at work for ever.
+func limitMemory(size image.Point) {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	pictures := 2 * 4 * int64(size.X) * int64(size.Y)
+	used := int64(live[0].Value.Uint64())
+	debug.SetMemoryLimit(max(memoryBase+pictures, used+used/4))
 }
 
 // idleScreen is the ID of the page between two citizens.
@@ -82,6 +100,7 @@ type run struct {
 	lang    string         // the office's; "" while it is not known
 	up      display.Screen // the trouble that is on the screen
 	said    string         // the trouble that is in the log
+	served  atomic.Bool    // the first page has been up since
 }
 
 // lives is one life after the other.
@@ -135,7 +154,7 @@ func (r *run) live(ctx context.Context) error {
 }
 
 func (r *run) serve(ctx context.Context, c *config.Kioskd, perm *Perm) error {
-	r.up, r.said = display.Screen{}, ""
+	r.up = display.Screen{}
 	if perm == nil {
 		return serve(ctx, c, r.surface, r.Log)
 	}
@@ -171,7 +190,7 @@ func makeFolders(c *config.Kioskd) error {
 // trouble puts a failure on the screen, and into the log if it is a new one. While
 // the office's language is not known the languages take turns.
 func (r *run) trouble(err error, n int) error {
-	if text := fmt.Sprint(err); text != r.said {
+	if text := fmt.Sprint(err); r.served.Swap(false) || text != r.said {
 		r.said = text
 		r.Log.Error("out of service", "rule", troubleRule(err), "err", err)
 	}
