@@ -94,7 +94,7 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	}()
 	serial, err := m.dial(ctx, "serial")
 	if err == nil {
-		m.Console = NewConsole(serial, m.log, time.Now)
+		m.Console = NewConsole(&serialLine{serial, m}, m.log, time.Now)
 		var monitor net.Conn
 		if monitor, err = m.dial(ctx, "qmp"); err == nil {
 			m.QMP, err = NewQMP(monitor, qmpLimit)
@@ -145,6 +145,24 @@ func (m *Machine) command() (program string, args []string) {
 		add("-rtc", "base="+m.RTC)
 	}
 	return program, args
+}
+
+// serialLine is QEMU's serial socket; its end is told with QEMU's own.
+type serialLine struct {
+	net.Conn
+	m *Machine
+}
+
+func (s *serialLine) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if err != nil {
+		select {
+		case <-s.m.done:
+			err = fmt.Errorf("%w; QEMU: %v; it said: %q", err, s.m.cmd.ProcessState, s.m.stderr)
+		case <-time.After(qmpLimit):
+		}
+	}
+	return n, err
 }
 
 // dial connects to one of QEMU's sockets, which may not be there yet.
