@@ -8,7 +8,7 @@ OUT      := out
 LANG_    ?= fa
 PORT     ?= 8380
 
-.PHONY: e2e help demo run test check unit test-token image flash build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
+.PHONY: e2e help demo run test check unit test-token test-modules image flash build packages powercut fleet golden fuzz bench bench-journal damage vuln clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,14 @@ test-token: PACKAGES += pcscd vsmartcard-vpcd qemu-system-x86
 test-token: packages ## OpenSC's module and tools on the virtual token, through PC/SC
 	go test -race -count=1 ./usb/usbtest/card ./usb/usbtest/vpcd ./usb/usbtest/vscard ./usb/usbtest/cmd/...
 	go test -race -count=1 ./usb/usbtest/pcsc ./appliance/tokend/internal/pcsc -args -token
+
+# What a machine cannot run is SKIPPED in the table; openCryptoki needs root, as its
+# places are fixed. Without -race: unit has the suite with it.
+test-modules: PACKAGES += pcscd vsmartcard-vpcd libnss3 opencryptoki p11-kit p11-kit-modules
+test-modules: packages ## the contract suite on five PKCS#11 modules, as a table
+	@mkdir -p $(OUT) && rm -f $(OUT)/modules.txt
+	@go test -count=1 -timeout 5m ./pkcs11/module -run '^TestModules$$' -args -modules -table $(abspath $(OUT)/modules.txt); \
+	status=$$?; cat $(OUT)/modules.txt; exit $$status
 
 INSTANCES ?= amd64 rpi
 SITE      ?=

@@ -14,11 +14,12 @@ enum { SET_PIN = 11, LOGIN = 18 };
 static void *open_library(const char *path) { return dlopen(path, RTLD_LAZY | RTLD_LOCAL); }
 static char *open_error(void) { return dlerror(); }
 
-static struct list *functions(void *handle) {
-	ck (*get)(struct list **) = (ck (*)(struct list **)) dlsym(handle, "C_GetFunctionList");
-	struct list *l = NULL;
-	if (get == NULL || get(&l) != 0) return NULL;
-	return l;
+// What miekg/pkcs11 keeps of a module. Its handle is the loader's for the same
+// path, which shows that the layout is the one of the version in use.
+struct miekg { void *handle; struct list *list; };
+
+static struct list *functions(struct miekg *m, void *handle) {
+	return m != NULL && m->handle == handle ? m->list : NULL;
 }
 
 static ck login(struct list *l, ck session, ck user, unsigned char *pin, ck n) {
@@ -38,24 +39,29 @@ import (
 	p11 "github.com/miekg/pkcs11"
 )
 
-// library is the module opened a second time beside miekg/pkcs11, for the two
-// functions that take a PIN. The loader gives both the same instance.
+// library is the function list of miekg/pkcs11, for the two functions that take a
+// PIN. It has to be the very list: p11-kit's client makes another at each
+// C_GetFunctionList, with a connection of its own (Q-LIST-PER-CALL).
 type library struct{ list *C.struct_list }
 
 // openLibrary loads the module; its error is the loader's own text, which
 // miekg/pkcs11 drops.
-func openLibrary(path string) (library, error) {
+func openLibrary(path string) (*p11.Ctx, library, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	handle := C.open_library(name)
 	if handle == nil {
-		return library{}, errors.New(C.GoString(C.open_error()))
+		return nil, library{}, errors.New(C.GoString(C.open_error()))
 	}
-	list := C.functions(handle)
+	ctx := p11.New(path)
+	if ctx == nil {
+		return nil, library{}, errors.New(path + ": no C_GetFunctionList")
+	}
+	list := C.functions(*(**C.struct_miekg)(unsafe.Pointer(ctx)), handle)
 	if list == nil {
-		return library{}, errors.New(path + ": no C_GetFunctionList")
+		return nil, library{}, errors.New(path + ": C_GetFunctionList failed")
 	}
-	return library{list}, nil
+	return ctx, library{list}, nil
 }
 
 // login is C_Login with the bytes of pin where they are.

@@ -55,13 +55,9 @@ func (m *Module) start() error {
 	if m.ctx != nil {
 		return nil
 	}
-	lib, err := openLibrary(m.path)
+	ctx, lib, err := openLibrary(m.path)
 	if err != nil {
 		return &pkcs11.Error{Kind: pkcs11.ErrModule, Text: err.Error()}
-	}
-	ctx := p11.New(m.path)
-	if ctx == nil {
-		return &pkcs11.Error{Kind: pkcs11.ErrModule, Text: m.path}
 	}
 	if err := m.initialize(ctx); err != nil {
 		return &pkcs11.Error{Kind: pkcs11.ErrModule, CKR: code(err), Text: "C_Initialize"}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"mohr.internal/pkcs11"
@@ -13,6 +14,9 @@ import (
 
 // TestMain is the worker when this binary was started by open.
 func TestMain(m *testing.M) {
+	if out := os.Getenv("MODULE_TEST_PROBE"); out != "" {
+		probeMain(out)
+	}
 	if os.Getenv("MODULE_TEST_WORKER") == "" {
 		os.Exit(m.Run())
 	}
@@ -29,10 +33,11 @@ func TestMain(m *testing.M) {
 
 const softHSM = "/usr/lib/softhsm/libsofthsm2.so"
 
-// soft is a throw-away SoftHSM token.
+// soft is a throw-away token of a module in software, SoftHSM as a rule.
 type soft struct {
 	env    []string
 	module string
+	via    []string // what runs the worker, nothing as a rule
 }
 
 const (
@@ -67,7 +72,8 @@ func (s soft) start(tb testing.TB, env ...string) *pkcs11.Worker {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w, err := pkcs11.StartWorker(pkcs11.WorkerCommand{Path: self, ModulePath: s.module,
+	line := append(slices.Clone(s.via), self)
+	w, err := pkcs11.StartWorker(pkcs11.WorkerCommand{Path: line[0], Args: line[1:], ModulePath: s.module,
 		Env: append(append([]string{"MODULE_TEST_WORKER=1"}, s.env...), env...)})
 	if err != nil {
 		tb.Fatal(err)

@@ -43,7 +43,9 @@ func TestQuirks(t *testing.T) {
 		"Q-ONE-CERTIFICATE": testOneCertificate,
 		"Q-SHARED-ID":       testSharedID,
 		"Q-MECHANISMS":      testMechanisms,
+		"Q-SAME-SERIAL":     testSameSerial,
 		"Q-INIT-STRING":     testInitString,
+		"Q-LIST-PER-CALL":   testListPerCall,
 		"Q-NO-LOCKING":      testNoLocking,
 		"Q-NUL-PADDING":     testNULPadding,
 	}
@@ -451,6 +453,36 @@ func testMechanisms(t *testing.T) {
 		}
 	}
 	// That signatures work all the same is in the contract suite.
+}
+
+// Two tokens that call themselves the same: the key of one is not on the other.
+func testSameSerial(t *testing.T) {
+	s, p := proxied(t)
+	a := s.session(t, p.Env())
+	login(t, a)
+	spki := generate(t, a, "id", pkcs11.P256)
+	name, err := a.Tokens(ctx)
+	if err != nil || len(name) != 1 {
+		t.Fatal(name, err)
+	}
+	other, p := proxied(t)
+	b := other.session(t, p.Env("C_GetTokenInfo:serial="+name[0].Serial))
+	login(t, b)
+	if same, err := b.Tokens(ctx); err != nil || len(same) != 1 || same[0].Name() != name[0].Name() {
+		t.Errorf("%+v and %+v: not the same name; %v", name, same, err)
+	}
+	_, err = b.Sign(ctx, pkcs11.KeyIDOf(spki), crypto.SHA256, make([]byte, 32))
+	wantErr(t, err, pkcs11.ErrKeyNotFound)
+}
+
+// The second list is dead: nobody asks for one.
+func testListPerCall(t *testing.T) {
+	s, p := proxied(t)
+	session := s.session(t, p.Env("C_GetFunctionList:other@2", "C_GetFunctionList:other@3"))
+	login(t, session)
+	wantErr(t, session.ChangePIN(ctx, []byte(softPIN), []byte("567890")), nil)
+	_, err := s.session(t, p.Env("C_GetFunctionList:other@1")).Tokens(ctx)
+	wantErr(t, err, pkcs11.ErrModule)
 }
 
 func testInitString(t *testing.T) {

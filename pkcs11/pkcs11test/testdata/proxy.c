@@ -14,6 +14,8 @@
 //	rv=N       return N, nothing done
 //	after=N    do it, then return N
 //	flags=N    set these bits in CK_TOKEN_INFO.flags
+//	serial=S   C_GetTokenInfo: CK_TOKEN_INFO.serialNumber begins so
+//	other      C_GetFunctionList: a list of its own, which is not initialised
 //	empty      C_GetSlotList: no slot
 //	bare       C_GetAttributeValue: CKA_EC_POINT without its OCTET STRING
 //	hide=N     C_GetAttributeValue: attribute N is unknown
@@ -96,6 +98,7 @@ static ck call(int i, ck a, ck b, ck c, ck d, ck e, ck f, ck g, ck h) {
 	if (strncmp(act, "after=", 6) == 0) return n;
 	if (rv != 0) return rv;
 	if (strncmp(act, "flags=", 6) == 0) *(ck *) (b + 96) |= n;
+	if (strncmp(act, "serial=", 7) == 0) memcpy((char *) b + 80, act + 7, strnlen(act + 7, 16));
 	if (strcmp(act, "empty") == 0) *(ck *) c = 0;
 	if (strcmp(act, "bare") == 0 && attr->type == 0x181 && attr->value != NULL) {
 		memmove(attr->value, attr->value + 2, attr->len - 2);
@@ -112,6 +115,8 @@ static ck call(int i, ck a, ck b, ck c, ck d, ck e, ck f, ck g, ck h) {
 	X(60) X(61) X(62) X(63) X(64) X(65) X(66) X(67)
 ALL(ONE)
 
+static ck dead(ARGS) { return 0x190; }
+
 ck C_GetFunctionList(struct list **out) {
 	if (real == NULL) {
 		const char *path = getenv("PROXY_MODULE");
@@ -123,6 +128,14 @@ ck C_GetFunctionList(struct list **out) {
 #define SET(i) mine.f[i] = f##i;
 		ALL(SET)
 	}
+	static struct list other;
+	char buf[64];
+	calls[3]++;
+	const char *act = action(3, buf, sizeof buf);
 	*out = &mine;
+	if (act != NULL && strcmp(act, "other") == 0) {
+		for (int i = 0; i < 68; i++) other.f[i] = dead;
+		*out = &other;
+	}
 	return 0;
 }
