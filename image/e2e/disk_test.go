@@ -117,3 +117,35 @@ func TestPutSite(t *testing.T) {
 		t.Error("still there")
 	}
 }
+
+// Holes are left out; what is written is in.
+func TestExtents(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "disk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(64 << 20); err != nil {
+		t.Fatal(err)
+	}
+	data := []byte(strings.Repeat("x", 4096))
+	for _, at := range []int64{1 << 20, 32 << 20, 63 << 20} {
+		if _, err := f.WriteAt(data, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := extents(f, partition{16 << 20, 32 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	covered := false
+	for _, e := range all {
+		covered = covered || e.offset <= 32<<20 && e.offset+e.size >= 32<<20+4096
+		if e.offset < 16<<20 || e.offset+e.size > 48<<20 {
+			t.Errorf("%+v is outside", e)
+		}
+	}
+	if !covered {
+		t.Errorf("%+v", all)
+	}
+}

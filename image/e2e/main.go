@@ -60,7 +60,7 @@ func main() {
 }
 
 // scenarios in the order in which they are played.
-var scenarios = []string{"bare", "hotplug", "keyboard", "online", "ports", "pulled", "more", "memory", "offline", "1970", "wrong", "perm"}
+var scenarios = []string{"bare", "hotplug", "keyboard", "online", "ports", "pulled", "more", "memory", "secrets", "offline", "1970", "wrong", "perm"}
 
 func (o settings) wants(name string) bool {
 	return o.only == "" || slices.Contains(strings.Split(o.only, ","), name)
@@ -221,6 +221,10 @@ func (s *Suite) kiosk(ctx context.Context, bare time.Duration, booted func()) er
 		s.memory(ctx, g)
 	}
 	g.Off()
+	if s.wants("secrets") {
+		s.report.Title("What the kiosk leaves behind")
+		s.report.Check("no PIN, name or number of a citizen in the console's log or on /perm", s.nothingShows(ctx, b, disk, "kiosk"))
+	}
 	return s.otherLives(ctx)
 }
 
