@@ -94,7 +94,10 @@ func (r ClassRule) match(d Device) bool {
 }
 
 // Catalogue is the list of known models.
-type Catalogue struct{ models []Model }
+type Catalogue struct {
+	version int
+	models  []Model
+}
 
 //go:embed catalogue.csv
 var catalogueCSV []byte
@@ -103,6 +106,25 @@ var builtIn = sync.OnceValues(func() (*Catalogue, error) { return LoadCatalogue(
 
 // BuiltIn returns the catalogue that is part of the program.
 func BuiltIn() (*Catalogue, error) { return builtIn() }
+
+// Version is the number in the catalogue's first line; a newer one has a higher one.
+func (c *Catalogue) Version() int { return c.version }
+
+// ErrOlder means that a catalogue is not newer than the one in use.
+var ErrOlder = errors.New("usb: catalogue is not newer than the one in use")
+
+// Newer reads a catalogue that came later, whose signature has been checked, and
+// refuses one that is not newer.
+func (c *Catalogue) Newer(file []byte) (*Catalogue, error) {
+	other, err := LoadCatalogue(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	if other.version <= c.version {
+		return nil, fmt.Errorf("%w: version %d, in use %d", ErrOlder, other.version, c.version)
+	}
+	return other, nil
+}
 
 // Models returns all rows, also those without USB ids.
 func (c *Catalogue) Models() []Model { return slices.Clone(c.models) }
@@ -139,31 +161,40 @@ func (c *Catalogue) Lookup(d Device) []Model {
 
 var header = []string{"model", "vid", "pids", "classes", "others", "modules", "pcsc", "arm64", "confidence", "note"}
 
-// maxCatalogue bounds a catalogue file.
-const maxCatalogue = 1 << 20
+// MaxCatalogue bounds a catalogue file.
+const MaxCatalogue = 1 << 20
 
-// LoadCatalogue reads a catalogue (CSV, RFC 4180; the columns are those of the
-// header line) and refuses it as a whole if a row is wrong; the error names the
+// LoadCatalogue reads a catalogue (CSV, RFC 4180; line 1 is "version" and its
+// number, line 2 names the columns) and refuses it as a whole if a row is wrong; the error names the
 // line. Lists in a cell are separated by one space, numbers are lower-case
 // hexadecimal, "?" means not known. A class with "!" before it must be absent.
 func LoadCatalogue(r io.Reader) (*Catalogue, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxCatalogue+1))
+	data, err := io.ReadAll(io.LimitReader(r, MaxCatalogue+1))
 	if err != nil {
 		return nil, fmt.Errorf("usb: catalogue: %w", err)
 	}
-	if len(data) > maxCatalogue {
-		return nil, fmt.Errorf("usb: catalogue: larger than %d bytes", maxCatalogue)
+	if len(data) > MaxCatalogue {
+		return nil, fmt.Errorf("usb: catalogue: larger than %d bytes", MaxCatalogue)
 	}
 	cr := csv.NewReader(bytes.NewReader(data))
+	cr.FieldsPerRecord = 2
+	first, err := cr.Read()
+	if err != nil {
+		return nil, fmt.Errorf("usb: catalogue: %w", err)
+	}
+	version, err := strconv.Atoi(first[1])
+	if first[0] != "version" || err != nil || version < 1 || strconv.Itoa(version) != first[1] {
+		return nil, fmt.Errorf("usb: catalogue: line 1: %q, want version and its number", first)
+	}
 	cr.FieldsPerRecord = len(header)
 	head, err := cr.Read()
 	if err != nil {
 		return nil, fmt.Errorf("usb: catalogue: %w", err)
 	}
 	if !slices.Equal(head, header) {
-		return nil, fmt.Errorf("usb: catalogue: line 1: columns %q, want %q", head, header)
+		return nil, fmt.Errorf("usb: catalogue: line 2: columns %q, want %q", head, header)
 	}
-	c := &Catalogue{}
+	c := &Catalogue{version: version}
 	names := map[string]bool{}
 	for {
 		rec, err := cr.Read()

@@ -1,6 +1,7 @@
 package usb_test
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -96,7 +97,7 @@ func TestFieldModels(t *testing.T) {
 }
 
 func TestBadRow(t *testing.T) {
-	const head = "model,vid,pids,classes,others,modules,pcsc,arm64,confidence,note\n"
+	const head = "version,1\nmodel,vid,pids,classes,others,modules,pcsc,arm64,confidence,note\n"
 	const good = "A,096e,0702 0703,!0b,08,a.so /opt/b.so,no,?,H,words\n"
 	if c, err := usb.LoadCatalogue(strings.NewReader(head + good)); err != nil || len(c.Models()) != 1 {
 		t.Fatalf("%v", err)
@@ -104,10 +105,14 @@ func TestBadRow(t *testing.T) {
 	for _, tt := range []struct{ csv, want string }{
 		{"", "EOF"},
 		{head, "no rows"},
-		{strings.Replace(head, "pids", "pid", 1) + good, "line 1: columns"},
-		{head + good + good, `line 3 ("A"): model given twice`},
-		{head + good + "B,096e\n", "line 3"},
-		{head + good + "B,96e,0702,0b,,,no,?,H,\n", `line 3 ("B"): vid "96e"`},
+		{strings.Replace(head, "1", "0", 1) + good, "line 1"},
+		{strings.Replace(head, "1", "01", 1) + good, "line 1"},
+		{strings.Replace(head, "version", "edition", 1) + good, "line 1"},
+		{strings.TrimPrefix(head, "version,1\n") + good, "line 1"},
+		{strings.Replace(head, "pids", "pid", 1) + good, "line 2: columns"},
+		{head + good + good, `line 4 ("A"): model given twice`},
+		{head + good + "B,096e\n", "line 4"},
+		{head + good + "B,96e,0702,0b,,,no,?,H,\n", `line 4 ("B"): vid "96e"`},
 		{head + good + "B,096E,0702,0b,,,no,?,H,\n", `vid "096E"`},
 		{head + good + "B,0000,0702,0b,,,no,?,H,\n", `vid "0000"`},
 		{head + good + "B,,0702,0b,,,no,?,H,\n", "pids without a vid"},
@@ -136,13 +141,33 @@ func TestBadRow(t *testing.T) {
 	}
 }
 
+// Of two catalogues the newer one is used, and nothing that is not one.
+func TestNewer(t *testing.T) {
+	const rest = "\nmodel,vid,pids,classes,others,modules,pcsc,arm64,confidence,note\nSetin,1234,5678,0b,,opensc-pkcs11.so,yes,yes,H,read\n"
+	c, err := usb.LoadCatalogue(strings.NewReader("version,7" + rest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Newer([]byte("version,8" + rest)); err != nil || n.Version() != 8 {
+		t.Errorf("%v", err)
+	}
+	for _, old := range []string{"version,7", "version,6"} {
+		if n, err := c.Newer([]byte(old + rest)); !errors.Is(err, usb.ErrOlder) || n != nil {
+			t.Errorf("%s: %v", old, err)
+		}
+	}
+	if n, err := c.Newer([]byte("version,8\nmodel\n")); err == nil || n != nil {
+		t.Error("a broken one is used")
+	}
+}
+
 func FuzzLoadCatalogue(f *testing.F) {
 	b, err := os.ReadFile("catalogue.csv")
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(string(b))
-	f.Add("model,vid,pids,classes,others,modules,pcsc,arm64,confidence,note\nA,096e,0702,!0b 03,08,a.so,no,?,H,\n")
+	f.Add("version,1\nmodel,vid,pids,classes,others,modules,pcsc,arm64,confidence,note\nA,096e,0702,!0b 03,08,a.so,no,?,H,\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := usb.LoadCatalogue(strings.NewReader(s))
 		if (c == nil) == (err == nil) {

@@ -53,12 +53,18 @@ type Keypad struct {
 	Port string `json:"port"` // sysfs name, like "1-3" or "1-1.2"
 }
 
-// Profile names the country and CA rules, their detached Ed25519 signature and
+// Profile names the country and CA rules (of tokend: the token catalogue), their detached Ed25519 signature and
 // the public key that must have made it.
 type Profile struct {
 	File         string `json:"file"`
 	Signature    string `json:"signature"`
 	PublisherKey string `json:"publisher_key"`
+}
+
+func (p *Profile) check(c *checker, key string) {
+	c.path(key+".file", p.File)
+	c.path(key+".signature", p.Signature)
+	c.path(key+".publisher_key", p.PublisherKey)
 }
 
 // Kiosk names this box: ID in attestations and logs, Number in receipts.
@@ -119,9 +125,7 @@ func (k *Kioskd) Validate() error {
 	c.socket("tokend", k.Tokend)
 	c.socket("outbox", k.Outbox)
 	k.Panel.check(&c)
-	c.path("profile.file", k.Profile.File)
-	c.path("profile.signature", k.Profile.Signature)
-	c.path("profile.publisher_key", k.Profile.PublisherKey)
+	k.Profile.check(&c, "profile")
 	c.name("kiosk.id", k.Kiosk.ID)
 	c.within("kiosk.number", int64(k.Kiosk.Number), 1, 1<<32-1)
 	c.text("office", k.Office)

@@ -16,6 +16,8 @@ type Tokend struct {
 	Modules    []Module `json:"modules,omitempty"`     // optional; modules that need an exact path or an environment
 	PCSCD      string   `json:"pcscd,omitempty"`       // optional; the PC/SC daemon's program, started for each device that needs it; none = somebody else runs it
 	Desk       *Desk    `json:"desk,omitempty"`
+
+	Catalogue *Profile `json:"catalogue,omitempty"` // optional; a token catalogue that came later than the program
 }
 
 // USB says whether real USB is watched and which port has which role.
@@ -145,6 +147,9 @@ func (t *Tokend) Validate() error {
 		}
 		readers[[2]Hex16{r.VID, r.PID}] = true
 		c.text(key+".cards", r.Cards)
+	}
+	if t.Catalogue != nil {
+		t.Catalogue.check(&c, "catalogue")
 	}
 	if t.PCSCD != "" {
 		c.path("pcscd", t.PCSCD)

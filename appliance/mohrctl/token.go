@@ -61,7 +61,11 @@ func tokenCommand(_ context.Context, args []string) error {
 	for _, m := range catalogue.Models() {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.State(*arch), usbIDs(m), strings.Join(m.Modules, " "), m.PCSC, m.Confidence)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Printf("\nCatalogue version %d. No row was tried on a physical token. To fill an unknown ID: plug one in at a\nterminal, photograph the code it shows, and read that with \"mohrctl token describe\".\n", catalogue.Version())
+	return nil
 }
 
 func readCatalogue(file string) (*usb.Catalogue, error) {

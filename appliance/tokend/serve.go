@@ -16,6 +16,7 @@ import (
 
 	"mohr.internal/appliance/config"
 	"mohr.internal/appliance/program"
+	"mohr.internal/appliance/signed"
 	"mohr.internal/appliance/tokend/internal/agent"
 	"mohr.internal/appliance/tokend/internal/pcsc"
 	"mohr.internal/appliance/tokend/internal/view"
@@ -26,19 +27,28 @@ import (
 
 // serve joins the parts and runs them until a signal, or until one fails.
 func serve(f *program.Flags, log *slog.Logger) error {
-	catalogue, err := usb.BuiltIn()
+	builtIn, err := usb.BuiltIn()
 	if err != nil {
 		return err
 	}
+	var catalogue *usb.Catalogue
+	var ignored error
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	c, err := program.Load(ctx, f, func(path string) (*config.Tokend, error) { return load(path, catalogue) }, log)
+	c, err := program.Load(ctx, f, func(path string) (c *config.Tokend, err error) {
+		c, catalogue, ignored, err = load(path, builtIn)
+		return c, err
+	}, log)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	if ignored != nil {
+		log.Warn("catalogue file ignored", "file", c.Catalogue.File, "err", ignored)
+	}
+	log.Info("catalogue", "version", catalogue.Version(), "built in", catalogue == builtIn)
 	go program.LogMemoryEvery(ctx, log, time.Minute)
 
 	var listeners []net.Listener
@@ -108,19 +118,30 @@ func serve(f *program.Flags, log *slog.Logger) error {
 	return err
 }
 
-// load reads the configuration and holds it against the catalogue.
-func load(file string, catalogue *usb.Catalogue) (*config.Tokend, error) {
-	c, err := config.LoadTokend(file)
-	if err != nil {
-		return nil, err
+// load reads the configuration and holds it against the catalogue: the newer of the
+// one that is built in and the signed file. ignored says why that file is not used.
+func load(file string, builtIn *usb.Catalogue) (c *config.Tokend, catalogue *usb.Catalogue, ignored, err error) {
+	if c, err = config.LoadTokend(file); err != nil {
+		return nil, nil, nil, err
+	}
+	catalogue = builtIn
+	if f := c.Catalogue; f != nil {
+		b, err := signed.Read(f.File, f.Signature, f.PublisherKey, usb.MaxCatalogue)
+		if err == nil {
+			var newer *usb.Catalogue
+			if newer, err = builtIn.Newer(b); err == nil {
+				catalogue = newer
+			}
+		}
+		ignored = err
 	}
 	for i, r := range c.USB.Readers {
 		if catalogue.Cards(r.Cards) == nil {
-			return nil, fmt.Errorf("%s: %w", file, &config.KeyError{
+			return nil, nil, nil, fmt.Errorf("%s: %w", file, &config.KeyError{
 				Key: fmt.Sprintf("usb.readers[%d].cards", i), Problem: fmt.Sprintf("the catalogue has no card %q", r.Cards)})
 		}
 	}
-	return c, nil
+	return c, catalogue, ignored, nil
 }
 
 // together runs all parts until ctx ends or one of them fails, which ends the

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mohr.internal/appliance/config"
+	"mohr.internal/appliance/signed"
 	"mohr.internal/kiosk"
 	"mohr.internal/kiosk/check"
 	"mohr.internal/kiosk/profile"
@@ -109,17 +110,9 @@ func readKeys(c config.Keys) (keys kiosk.Keys, err error) {
 
 // readProfile opens the signed profile and asks whether it may be served by.
 func readProfile(c config.Profile, clock check.Clock) (*profile.Profile, error) {
-	blocks, err := readPEM(c.PublisherKey, "PUBLIC KEY")
+	publisher, err := signed.Key(c.PublisherKey)
 	if err != nil {
 		return nil, err
-	}
-	pub, err := x509.ParsePKIXPublicKey(blocks[0])
-	if err != nil {
-		return nil, fmt.Errorf("station: %s: %w", c.PublisherKey, err)
-	}
-	publisher, ok := pub.(ed25519.PublicKey)
-	if !ok {
-		return nil, fmt.Errorf("station: %s: %T, want Ed25519", c.PublisherKey, pub)
 	}
 	file, err := readFile(c.File, profile.MaxSize)
 	if err != nil {
