@@ -2,7 +2,7 @@
 # `make help` lists the rest.
 
 # Debian 12 packages: what is built with, what is tested with.
-PACKAGES := softhsm2 libsofthsm2 opensc opensc-pkcs11 libpcsclite1 gcc libc6-dev pkg-config libusb-1.0-0-dev openssl zbar-tools qrencode chromium e2fsprogs
+PACKAGES := softhsm2 libsofthsm2 opensc opensc-pkcs11 libpcsclite1 gcc libc6-dev pkg-config libusb-1.0-0-dev openssl zbar-tools qrencode chromium e2fsprogs usb.ids libccid
 BIN      := bin
 OUT      := out
 LANG_    ?= fa
