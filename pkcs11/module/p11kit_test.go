@@ -1,6 +1,7 @@
 package module
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +39,7 @@ func newP11Kit(tb testing.TB) soft {
 	server := exec.Command("p11-kit", "server", "-f", "-n", socket, "--provider", softHSM, "pkcs11:")
 	server.Env = append(os.Environ(), s.env...)
 	server.Stderr = os.Stderr
-	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := server.Start(); err != nil {
 		tb.Fatal(err)
 	}
@@ -47,11 +48,12 @@ func newP11Kit(tb testing.TB) soft {
 		server.Wait()
 	})
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(socket); err == nil {
+		if conn, err := net.Dial("unix", socket); err == nil {
+			conn.Close()
 			break
 		}
 		if time.Now().After(end) {
-			tb.Fatal("p11-kit server has no socket")
+			tb.Fatal("p11-kit server does not answer")
 		}
 	}
 	return soft{module: p11kitClient, env: []string{"P11_KIT_SERVER_ADDRESS=unix:path=" + socket}}

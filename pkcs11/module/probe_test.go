@@ -20,8 +20,6 @@ type probe struct {
 	Slot       uint
 	Serial     string
 	Mechanisms []uint
-
-	stdout string // what the module has written there
 }
 
 func (p probe) has(mech uint) bool {
@@ -44,10 +42,8 @@ func (s soft) probe(tb testing.TB) (p probe) {
 	line := append(append([]string{}, s.via...), self, s.module)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = append(append([]string{}, s.env...), "MODULE_TEST_PROBE="+out)
-	cmd.Stderr = os.Stderr
-	stdout, err := cmd.Output()
-	if err != nil {
-		tb.Fatalf("probe: %v\n%s", err, stdout)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("probe: %v\n%s", err, said)
 	}
 	b, err := os.ReadFile(out)
 	if err == nil {
@@ -56,7 +52,6 @@ func (s soft) probe(tb testing.TB) (p probe) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p.stdout = string(stdout)
 	return p
 }
 
