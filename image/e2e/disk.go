@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 )
 
 // Where gokrazy puts things on a disk of 512-byte sectors.
@@ -155,17 +154,4 @@ func wipePerm(disk string) error {
 		return err
 	}
 	return f.Close()
-}
-
-// permFile reads a file of a stopped guest's /perm.
-func permFile(ctx context.Context, disk, path string) ([]byte, error) {
-	p, err := permPartition(disk)
-	if err != nil {
-		return nil, err
-	}
-	out, err := run(ctx, "debugfs", "-R", "cat "+path, disk+"?offset="+strconv.FormatInt(p.offset, 10))
-	if err != nil || strings.Contains(string(out), "File not found") {
-		return nil, fmt.Errorf("/perm%s: %w", path, err)
-	}
-	return out, nil
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -116,6 +119,19 @@ func TestPutSite(t *testing.T) {
 	if b, err := permFile(t.Context(), disk, "/mohr/keys/a"); err == nil && string(b) == "secret" {
 		t.Error("still there")
 	}
+}
+
+// permFile reads a file of a stopped guest's /perm.
+func permFile(ctx context.Context, disk, path string) ([]byte, error) {
+	p, err := permPartition(disk)
+	if err != nil {
+		return nil, err
+	}
+	out, err := run(ctx, "debugfs", "-R", "cat "+path, disk+"?offset="+strconv.FormatInt(p.offset, 10))
+	if err != nil || strings.Contains(string(out), "File not found") {
+		return nil, fmt.Errorf("/perm%s: %w", path, err)
+	}
+	return out, nil
 }
 
 // Holes are left out; what is written is in.
