@@ -39,7 +39,7 @@ var Quirks = []Quirk{
 	{"Q-ONE-CERTIFICATE", "OpenSC stores one certificate to a CKA_ID and answers GENERAL_ERROR to a second", "ErrConflict", []string{OpenSC}},
 	{"Q-SHARED-ID", "two key pairs may have the same CKA_ID", "keys are matched by public key, if need be by a signature", nil},
 	{"Q-MECHANISMS", "SoftHSM has no ECDSA_SHA256, openCryptoki no SHA256_RSA_PKCS, p11-kit hides some", "only RSA_PKCS and ECDSA are used, hashes are made here", []string{SoftHSM, OpenCryptoki, P11Kit}},
-	{"Q-SAME-SERIAL", "every soft token of openCryptoki has the serial number 123, every database of NSS 0", "a token is known by its keys: SHA-256 of the public key, certificate, a fresh signature", []string{NSS, OpenCryptoki}},
+	{"Q-SAME-SERIAL", "every soft token of openCryptoki has the serial number 123, every database of NSS 0", "a key is found by its public key: one of another token is ErrKeyNotFound", []string{NSS, OpenCryptoki}},
 	{"Q-INIT-STRING", "NSS softokn needs a parameter string in C_Initialize", "Options.InitString", []string{NSS}},
 	{"Q-LIST-PER-CALL", "p11-kit's client gives a new function list at each C_GetFunctionList, not initialised", "all calls go through one list", []string{P11Kit}},
 	{"Q-NO-LOCKING", "modules without threads answer CANT_LOCK to OS locking", "initialised again without; all calls are on one thread", nil},

@@ -4,7 +4,8 @@
 //     fails on demand, verb by verb;
 //   - RunContract, the one suite that every backend must pass: the software
 //     token in process, the same behind a worker's pipe, and real modules
-//     (pkcs11/module runs it on SoftHSM);
+//     (pkcs11/module runs it on SoftHSM and NSS, with make test-modules on five, as a
+//     Table);
 //   - StartWorker, the software token in a worker process: the test binary
 //     executes itself again, and can crash, hang and babble for real;
 //   - Proxy, a real PKCS#11 module, made with the C compiler, that forwards to
