@@ -52,6 +52,7 @@ func staffPages() map[string]page {
 		"device/unknown": devicePage("USB-UNKNOWN", Device{USB: "1234:5678", Description: deviceText}),
 		"device/module":  devicePage("USB-NO-MODULE", Device{Model: "WatchKey", USB: "163c:0406", Description: deviceText}),
 		"device/foreign": devicePage("USB-FOREIGN", Device{Model: "ePass3003", USB: "096e:0702", Description: deviceText}),
+		"choose":         choosePage(crowd(mostToChoose)),
 		"away":           noticed(troublePage(RuleTokensAway), []notice{full, clock}),
 	}
 	for _, way := range waits {
@@ -68,7 +69,7 @@ func staffPages() map[string]page {
 }
 
 // goldens are the pages whose looks are kept, on the small panel.
-var goldens = []string{"staff/alarm", "staff/clock", "queue", "idle/soon", "full", "device/unknown", "device/module", "device/foreign"}
+var goldens = []string{"staff/alarm", "staff/clock", "queue", "idle/soon", "full", "device/unknown", "device/module", "device/foreign", "choose"}
 
 func TestGolden(t *testing.T) {
 	all := staffPages()

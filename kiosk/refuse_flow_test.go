@@ -48,14 +48,6 @@ func TestTurnedAway(t *testing.T) {
 		{name: "only nonRepudiation", rule: "CERT-NON-REPUDIATION", o: cert(cmptest.CertOptions{NonRepudiationOnly: true})},
 		{name: "bad check digit", rule: "ID-CHECKSUM", o: cert(cmptest.CertOptions{BadChecksum: true})},
 		{name: "too early", rule: "WINDOW-EARLY", o: cert(cmptest.CertOptions{DaysLeft: 200})},
-		{name: "two people", rule: "TOKEN-CHOOSE", setup: func(c *counter) {
-			key, err := testKeys(pkcs11.P256)
-			c.must(err)
-			der, err := c.pki.Citizen(key.Public(), cmptest.CertOptions{Person: cmptest.Staff})
-			c.must(err)
-			c.must(c.citizen.AddKey([]byte{2}, "second", key))
-			c.citizen.AddCertificate([]byte{2}, "second", der.Raw)
-		}},
 		{name: "worker crashes", rule: RuleTokenUnreadable, setup: func(c *counter) {
 			c.citizen.Inject(pkcs11test.Fault{Kind: pkcs11test.Crash, Verb: pkcs11.VerbObjects})
 		}},
@@ -137,6 +129,44 @@ func TestClockAtItsBeginning(t *testing.T) {
 		c.state(Receipted)
 		c.unharmed(2)
 	})
+}
+
+// Certificates of several subjects: the holder chooses, and that one is taken.
+func TestChooseCertificate(t *testing.T) {
+	second := func(c *counter) {
+		key, err := testKeys(pkcs11.P256)
+		c.must(err)
+		der, err := c.pki.Citizen(key.Public(), cmptest.CertOptions{Person: cmptest.Staff})
+		c.must(err)
+		c.must(c.citizen.AddKey([]byte{2}, "second", key))
+		c.citizen.AddCertificate([]byte{2}, "second", der.Raw)
+		c.insert(c.citizen)
+	}
+	counterTest(t, options{}, func(c *counter) {
+		second(c)
+		s := c.at("choose")
+		if len(s.Choices) != 3 || s.Choices[0].Label == s.Choices[1].Label {
+			t.Fatalf("%+v", s.Choices)
+		}
+		c.press(choiceCancel)
+		c.refused(RuleCancelled)
+	})
+	var names []string
+	for i := range 2 {
+		counterTest(t, options{}, func(c *counter) {
+			second(c)
+			c.at("choose")
+			c.press(certificateChoice(i))
+			s := c.at("token")
+			names = append(names, s.Facts[1].Value)
+			if n := c.renewals(); n != 0 {
+				t.Errorf("%d renewals", n)
+			}
+		})
+	}
+	if len(names) != 2 || names[0] == names[1] {
+		t.Errorf("whichever is chosen, it is %q", names)
+	}
 }
 
 // Devices that are no token this terminal can use.

@@ -46,7 +46,7 @@ func (k *Kiosk) ceremony(station context.Context, device Device) error {
 	if found {
 		return k.finish(station, ctx, c, id) // 11, of a renewal at another kiosk
 	}
-	if err := k.checkToken(c); err != nil {
+	if err := k.checkToken(ctx, c); err != nil {
 		return k.turnAway(k.removedOr(ctx, err))
 	}
 	if err := k.greet(ctx, c); err != nil {

@@ -2,12 +2,14 @@ package kiosk
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"mohr.internal/display"
 	"mohr.internal/kiosk/check"
 	"mohr.internal/kiosk/nationalid"
+	"mohr.internal/kiosk/persian"
 	"mohr.internal/kiosk/profile"
 	"mohr.internal/kiosk/words"
 )
@@ -57,6 +59,29 @@ func tokenPage(h holder) page {
 		if len(h.warnings) <= warningsBeside {
 			s.Lines = warnings(b, h.warnings)
 		}
+		return s
+	}
+}
+
+// mostToChoose is how many certificates have room on a page.
+const mostToChoose = 2
+
+func certificateChoice(i int) string { return fmt.Sprintf("certificate-%d", i+1) }
+
+// choosePage asks which of several subjects' certificates is to be renewed. The names
+// are the certificates' own and not cut: "[Sign]" and "[Stamp]" are at their end.
+func choosePage(found []check.Candidate) page {
+	return func(b *words.Book) display.Screen {
+		s := display.Screen{
+			ID: "choose", Mood: display.Ask, Title: b.Say("choose.title"), Lines: []string{b.Say("choose.line")}, Token: hint(b, display.TokenKeep),
+		}
+		for i, one := range found {
+			s.Choices = append(s.Choices, display.Choice{
+				ID: certificateChoice(i), Label: b.Say("choose.number", "n", number(b, i+1), "date", date(b, one.Certificate.NotAfter)), Key: rune('1' + i),
+			})
+			s.Facts = append(s.Facts, display.Fact{Label: number(b, i+1), Value: persian.Show(one.Certificate.Subject.CommonName), LTR: !persian.IsRTL(one.Certificate.Subject.CommonName)})
+		}
+		s.Choices = append(s.Choices, cancel(b))
 		return s
 	}
 }

@@ -1,6 +1,8 @@
 package kiosk
 
 import (
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"image"
 	"maps"
@@ -43,6 +45,12 @@ var receiptText = "KR1:" + strings.Repeat("6BF$A7", 49)[:293]
 // deviceText is as long as the longest description of a device (package usb).
 var deviceText = "MT1:" + strings.Repeat("A7QX2M", 40)[:236]
 
+// crowd is certificates of people with long names.
+func crowd(n int) []check.Candidate {
+	cert := &x509.Certificate{Subject: pkix.Name{CommonName: longEn}, NotAfter: time.Date(2026, 9, 29, 20, 0, 0, 0, time.UTC)}
+	return slices.Repeat([]check.Candidate{{Certificate: cert}}, n)
+}
+
 // pages are all pages of the ceremony with the longest texts that they can meet, by
 // a name of their own.
 func pages(t *testing.T) map[string]page {
@@ -65,7 +73,7 @@ func pages(t *testing.T) map[string]page {
 	two.warnings = longest[:warningsBeside]
 	name := func(b *words.Book) string { return longHolder().name(b) }
 	out := map[string]page{
-		"idle": noticed(idlePage, nil), "idle-warning": idleWarningPage, "later": laterPage, "officer-insert": officerInsertPage, "remove": removePage,
+		"idle": noticed(idlePage, nil), "idle-warning": idleWarningPage, "later": laterPage, "choose": choosePage(crowd(mostToChoose)), "officer-insert": officerInsertPage, "remove": removePage,
 		"pin-low": pinLowPage, "face-wait": faceWaitPage, "token": tokenPage(h), "token/warnings": tokenPage(two), "pickup": pickupPage(h, h.ends, false),
 		"pickup/elsewhere": pickupPage(h, h.ends, true), "elsewhere/unknown": elsewherePage(RuleFleetUnknown), "elsewhere/pending": elsewherePage(RuleFleetPending),
 		"fork": forkPage(strings.Repeat("k", 64), longEnd), "fork-clear": forkClearPage(strings.Repeat("k", 64), longEnd),

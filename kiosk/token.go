@@ -114,15 +114,16 @@ func onlyToken(ctx context.Context, s *pkcs11.Session) (pkcs11.Token, error) {
 
 // checkToken finds the holder's signing certificate and holds it against the
 // profile. Refusals end the ceremony; warnings go on the screen.
-func (k *Kiosk) checkToken(c *citizen) error {
+func (k *Kiosk) checkToken(ctx context.Context, c *citizen) error {
 	choice := check.Choose(k.Profile, checkObjects(c.objects), false, k.checkClock())
 	if err := choice.Err(); err != nil {
 		return err
 	}
-	if len(choice.Candidates) > 1 {
-		return refuse(check.TokenChoose, "%d certificates to choose from", len(choice.Candidates))
+	leaf, err := k.whichOf(ctx, choice.Candidates)
+	if err != nil {
+		return err
 	}
-	result := k.hold(c, choice, choice.Candidates[0].Certificate)
+	result := k.hold(c, choice, leaf)
 	if err := result.Err(); err != nil {
 		return err
 	}
@@ -133,6 +134,27 @@ func (k *Kiosk) checkToken(c *citizen) error {
 		c.warnings = append(c.warnings, RuleCARejected) // the holder may not have heard
 	}
 	return nil
+}
+
+// whichOf has the holder choose where the token has certificates of several subjects,
+// such as a person's and an organisation's stamp.
+func (k *Kiosk) whichOf(ctx context.Context, found []check.Candidate) (*x509.Certificate, error) {
+	if len(found) == 1 {
+		return found[0].Certificate, nil
+	}
+	if len(found) > mostToChoose {
+		return nil, refuse(check.TokenChoose, "%d certificates to choose from", len(found))
+	}
+	choice, err := k.stage.ask(ctx, choosePage(found))
+	if err != nil {
+		return nil, err
+	}
+	for i, one := range found {
+		if choice == certificateChoice(i) {
+			return one.Certificate, nil
+		}
+	}
+	return nil, &Refusal{Rule: RuleCancelled}
 }
 
 // hold reads the holder from one of the token's certificates.

@@ -135,6 +135,22 @@ func TestChoose(t *testing.T) {
 		{"sign and stamp: the holder chooses", func(o *tokenObjects) {
 			o.cert(1, asIs).cert(2, func(w *world) { w.set(oidCommonName, "Pars [Stamp]").set(oidSerial, "10380284790") })
 		}, false, []int{0, 1}},
+		{"CA certificates and the same one twice are no choice", func(o *tokenObjects) {
+			_, issuing, _ := o.w.build()
+			o.objects = append(o.objects, Object{ID: []byte{1}, CertificateDER: issuing.Raw})
+			pair(o)
+			o.objects = append(o.objects, o.objects[1])
+		}, true, []int{1}},
+		{"old and new under one CKA_ID, each with its key", func(o *tokenObjects) {
+			o.cert(1, asIs).key(1, leafKey.Public()).cert(1, renewedLeaf).key(1, otherKey.Public())
+		}, true, []int{2}},
+		{"old and new under one CKA_ID, only the old one's key", func(o *tokenObjects) {
+			o.cert(1, asIs).cert(1, renewedLeaf).key(1, leafKey.Public())
+		}, true, []int{0}},
+		{"a key without a certificate is none", func(o *tokenObjects) {
+			o.key(7, otherKey.Public())
+			pair(o)
+		}, true, []int{1}},
 		{"expired ones count", func(o *tokenObjects) { o.cert(1, endsIn(-day)) }, false, []int{0}},
 	} {
 		w := newWorld(t)
