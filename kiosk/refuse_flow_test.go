@@ -48,6 +48,16 @@ func TestTurnedAway(t *testing.T) {
 		{name: "only nonRepudiation", rule: "CERT-NON-REPUDIATION", o: cert(cmptest.CertOptions{NonRepudiationOnly: true})},
 		{name: "bad check digit", rule: "ID-CHECKSUM", o: cert(cmptest.CertOptions{BadChecksum: true})},
 		{name: "too early", rule: "WINDOW-EARLY", o: cert(cmptest.CertOptions{DaysLeft: 200})},
+		{name: "three people", rule: "TOKEN-CHOOSE", setup: func(c *counter) {
+			for id, person := range map[byte]cmptest.Person{2: cmptest.Staff, 3: {Given: "Reza", Family: "Karimi", GivenFa: "رضا", FamilyFa: "کریمی", NationalID: "0084575948", Province: "اصفهان", City: "اصفهان"}} {
+				key, err := testKeys(pkcs11.P256)
+				c.must(err)
+				der, err := c.pki.Citizen(key.Public(), cmptest.CertOptions{Person: person})
+				c.must(err)
+				c.must(c.citizen.AddKey([]byte{id}, "more", key))
+				c.citizen.AddCertificate([]byte{id}, "more", der.Raw)
+			}
+		}},
 		{name: "worker crashes", rule: RuleTokenUnreadable, setup: func(c *counter) {
 			c.citizen.Inject(pkcs11test.Fault{Kind: pkcs11test.Crash, Verb: pkcs11.VerbObjects})
 		}},
