@@ -158,11 +158,14 @@ func (b *Bench) Insert(m *Machine, k desk.Kind) (*Hand, error) {
 	return h, nil
 }
 
-// Remove pulls it out.
+// Remove pulls it out. The card lets go first: an answer of it that reaches a reader
+// which is gone is the end of QEMU 7.2 (ccid_card_send_apdu_to_guest).
 func (h *Hand) Remove() error {
-	err := h.machine.Unplug(h.role)
 	h.drop()
-	return err
+	if err := h.machine.Cut("card-" + h.role); err != nil {
+		return err
+	}
+	return h.machine.Unplug(h.role)
 }
 
 // drop lets go of a token whose machine is gone.

@@ -206,6 +206,24 @@ func (m *Machine) Plug(role string) error {
 		m.QMP.Do(qmpLimit, "device_add", map[string]any{"driver": "ccid-card-passthru", "id": "card-" + role, "bus": "ccid-" + role + ".0", "chardev": "card-" + role}, nil))
 }
 
+// Cut waits until QEMU has read all that came through one of its sockets, and its end.
+func (m *Machine) Cut(chardev string) error {
+	for end := time.Now().Add(qmpLimit); ; time.Sleep(5 * time.Millisecond) {
+		var all []struct{ Label, Filename string }
+		if err := m.QMP.Do(qmpLimit, "query-chardev", nil, &all); err != nil {
+			return err
+		}
+		for _, c := range all {
+			if c.Label == chardev && strings.HasPrefix(c.Filename, "disconnected:") {
+				return nil
+			}
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s is still connected after %v", chardev, qmpLimit)
+		}
+	}
+}
+
 // Unplug pulls it out.
 func (m *Machine) Unplug(role string) error { return m.remove("ccid-" + role) }
 

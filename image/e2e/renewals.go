@@ -148,27 +148,24 @@ func (s *Suite) pulled(ctx context.Context, g *Guest) error {
 // list so many keys more.
 func (s *Suite) pullWhen(ctx context.Context, g *Guest, citizen desk.Kind, what string, so func() bool, after time.Duration, keys int) error {
 	before, chip := g.bench.inventory(citizen), g.bench.Card(citizen)
-	pulled := make(chan error, 1)
+	if err := g.Insert(citizen); err != nil {
+		return s.report.Check("token inserted", err)
+	}
+	hand, pulled := g.hands[citizen], make(chan error, 1)
 	go func() {
 		err := waitFor(ctx, 5*time.Minute, what, so)
 		if err == nil {
 			time.Sleep(after)
 			chip.Pull() // no further command is answered
-			err = g.Unplug("citizen")
+			err = hand.Remove()
 		}
 		pulled <- err
 	}()
-	if err := g.Insert(citizen); err != nil {
-		return s.report.Check("token inserted", err)
-	}
 	id, _, err := g.Walk(ctx, citizen, "refused", "trouble", "receipt", "accepted")
 	if err == nil {
 		err = <-pulled
 	}
-	if h := g.hands[citizen]; h != nil {
-		h.drop()
-		delete(g.hands, citizen)
-	}
+	delete(g.hands, citizen)
 	chip.SetSlow(0)
 	if err == nil && id != "refused" {
 		err = fmt.Errorf("the screen is %s", id)
