@@ -82,6 +82,7 @@ func (g *Guest) cycle(ctx context.Context) (time.Duration, error) {
 
 // leaks compares what the programs say they use early and late.
 func (s *Suite) leaks(ctx context.Context, g *Guest, from int) error {
+	together := 0
 	for _, program := range programs {
 		rss := memory(g.Console.Lines(from), program)
 		if len(rss) < 2 {
@@ -95,7 +96,9 @@ func (s *Suite) leaks(ctx context.Context, g *Guest, from int) error {
 			err = fmt.Errorf("%d KiB early, %d KiB at the end", first, last)
 		}
 		s.report.Check("hot plug: "+program+" does not grow", err)
+		together += last
 	}
+	s.report.Figure("hotplug_rss_together_mib", "%.1f at 1920x1080 (goal 64)", float64(together)/1024)
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (m *Machine) command() (program string, args []string) {
 	case AMD64:
 		program = "qemu-system-x86_64"
 		// One processor: with two the kernel may die in sched_clock_cpu under emulation.
-		add("-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "512", "-device", "virtio-vga")
+		add("-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "512", "-device", "virtio-vga,xres=1920,yres=1080")
 	}
 	add("-name", m.Name, "-S", "-display", "none", "-nodefaults", "-no-user-config")
 	add("-drive", "file="+m.Disk+",format=raw,if=none,id=d0,cache=writeback", "-device", "virtio-blk-pci,drive=d0,bootindex=0")
