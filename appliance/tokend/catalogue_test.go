@@ -74,6 +74,8 @@ func TestCatalogueFile(t *testing.T) {
 			if got.Model != row.model || got.Reason != want {
 				t.Errorf("%+v", got)
 			}
+			d.cmd.Process.Kill()
+			d.cmd.Wait()
 			log := d.stderr.String()
 			ignored := 1
 			if row.model != "" {
