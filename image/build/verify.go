@@ -162,6 +162,16 @@ func walk(root string) ([]closure.File, error) {
 	return files, err
 }
 
+// paths are what only this machine has. Of the repository not the folder alone: where
+// that is "/src", every Go program contains it.
+func (b *builder) paths() []string {
+	paths := []string{b.cache + "/", b.out + "/"}
+	for _, top := range []string{"appliance", "display", "image", "kiosk", "pkcs11", "usb"} {
+		paths = append(paths, filepath.Join(b.repo, top)+"/")
+	}
+	return paths
+}
+
 // anonymous refuses files that tell where they were built. The one exception is
 // gokrazy's own list of what went in.
 func (b *builder) anonymous(files []closure.File) error {
@@ -173,7 +183,7 @@ func (b *builder) anonymous(files []closure.File) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range []string{b.repo, b.cache, b.out} {
+		for _, p := range b.paths() {
 			if bytes.Contains(data, []byte(p)) {
 				return fmt.Errorf("%s contains the path %s of this machine", f.Name, p)
 			}
