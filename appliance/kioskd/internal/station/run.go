@@ -55,6 +55,7 @@ func Run(ctx context.Context, o Options) error {
 	defer p.Close()
 	if o.Perm != nil {
 		limitMemory(p.Size())
+		go program.LogMemoryEvery(ctx, o.Log, time.Minute)
 	}
 	r := &run{Options: o, panel: p}
 	last := ""
