@@ -17,7 +17,7 @@ func TestAnonymous(t *testing.T) {
 		"mohr.internal/kiosk/cmp":                        true,
 		"xx/src/kiosk/cmp/message.go":                    false,
 		"/home/a/.cache/mohr/debs/x.deb":                 false,
-		"/src/out/image/rpi/x":                          false,
+		"/src/out/image/rpi/x":                           false,
 	} {
 		name := filepath.Join(t.TempDir(), "f")
 		if err := os.WriteFile(name, []byte("\x00"+text+"\x00"), 0o600); err != nil {
